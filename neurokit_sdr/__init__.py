@@ -1,0 +1,40 @@
+"""Neural recordings in labelled xarray, published models in three lines.
+
+>>> import neurokit_sdr as nks
+>>> nks.__version__
+'0.1.0'
+
+Rooms load on first use: ``nks.io``, ``nks.snn``, ``nks.analysis``, ``nks.validation``,
+``nks.plotting``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from neurokit_sdr._version import __version__ as __version__
+
+_ROOMS = ("core", "io", "snn", "analysis", "validation", "plotting")
+_FUNCTIONS = {
+    "bin_spikes": "neurokit_sdr.core.binning",
+    "concat_trials": "neurokit_sdr.core.binning",
+    "save_result": "neurokit_sdr.core.results",
+    "load_result": "neurokit_sdr.core.results",
+}
+
+__all__ = ["__version__", *_ROOMS, *_FUNCTIONS]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"neurokit_sdr.{name}")
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module(_FUNCTIONS[name]), name)
+    from neurokit_sdr.core.schema import did_you_mean
+
+    raise AttributeError(f"neurokit_sdr has no {name!r}.{did_you_mean(name, __all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,17 @@
+"""Models of recordings: what a population does, and which of its parts do it.
+
+>>> import neurokit_sdr as nks
+>>> nks.analysis.HMMGLM(n_states=3)
+HMMGLM(n_states=3, prior='gaussian', ...)
+"""
+
+from __future__ import annotations
+
+from neurokit_sdr.core.errors import MissingDependencyError
+
+try:
+    from neurokit_sdr.analysis.hmm_glm import HMMGLM as HMMGLM
+except ModuleNotFoundError as error:
+    raise MissingDependencyError(
+        f"Models need {error.name}: pip install 'neurokit-sdr[analysis]'."
+    ) from error

@@ -1,0 +1,243 @@
+"""Where EM starts, and which of several starts wins.
+
+k-means on smoothed counts guesses the states, a Poisson HMM (no coupling) refines the guess, and
+the HMM-GLM goes on from there. Local optima are real, so several starts at different time scales
+each get a few iterations, and the best of them run to convergence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from scipy.cluster.vq import kmeans2
+from scipy.ndimage import uniform_filter1d
+from scipy.special import gammaln
+
+from neurokit_sdr.analysis import _hmm
+from neurokit_sdr.analysis._hmm_glm import (
+    Data,
+    Fit,
+    Map,
+    Parameters,
+    Prior,
+    maximise,
+    refreshes,
+    update_chain,
+)
+from neurokit_sdr.core.seeding import stream
+from neurokit_sdr.snn.point_process import inverse_rate
+
+#: Smoothing widths of successive starts, in bins.
+WIDTHS = (10, 50, 25, 100)
+
+#: Iterations every start gets before the best are chosen.
+SCREENING = 6
+
+#: How many of them run to convergence.
+FINALISTS = 2
+
+#: Refinement of the first guess by a Poisson HMM.
+POISSON_ITERATIONS = 8
+
+
+class Search(NamedTuple):
+    """All that is carried between iterations of a search over starts; what a checkpoint holds.
+
+    Attributes
+    ----------
+    runs
+        One for each start so far.
+    finished
+        Which of the runs ran to convergence.
+    """
+
+    runs: list[Fit]
+    finished: list[int]
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """The search as named arrays, for a checkpoint."""
+        arrays = {"finished": np.array(self.finished, dtype=np.int64)}
+        for number, fit in enumerate(self.runs):
+            arrays[f"{number}.objective"] = fit.objective
+            arrays[f"{number}.log_likelihood"] = fit.log_likelihood
+            arrays[f"{number}.converged"] = np.array(fit.converged)
+            for name, value in fit.parameters._asdict().items():
+                arrays[f"{number}.{name}"] = value
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Search:
+        """The inverse of :meth:`to_arrays`."""
+        runs = []
+        while f"{len(runs)}.objective" in arrays:
+            number = len(runs)
+            parameters = Parameters(*(arrays[f"{number}.{f}"] for f in Parameters._fields))
+            runs.append(
+                Fit(
+                    parameters,
+                    arrays[f"{number}.objective"],
+                    arrays[f"{number}.log_likelihood"],
+                    bool(arrays[f"{number}.converged"]),
+                )
+            )
+        return cls(runs, arrays["finished"].tolist())
+
+
+def poisson_hmm(
+    counts: np.ndarray,
+    starts: np.ndarray,
+    observed: np.ndarray,
+    probability: np.ndarray,
+    prior: Prior,
+    *,
+    max_iter: int,
+    tol: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
+    """EM for the HMM without coupling, from state probabilities.
+
+    Returns
+    -------
+    rates (state, target), log_transition, log_initial, state probability, log likelihood
+    """
+    constant = gammaln(counts + 1.0).sum(axis=1)
+    n_states = probability.shape[1]
+    log_transition = np.log(np.full((n_states, n_states), 0.05 / max(1, n_states - 1)))
+    np.fill_diagonal(log_transition, np.log(0.95))
+    log_initial = np.full(n_states, -np.log(n_states))
+    overall = counts[observed].mean(axis=0) + 1e-4
+    last = -np.inf
+    for _ in range(max_iter):
+        weight = probability * observed[:, None]
+        # One pseudo-bin at the overall mean keeps a state without spikes finite.
+        rates = (weight.T @ counts + overall) / (weight.sum(axis=0)[:, None] + 1.0)
+        emission = counts @ np.log(rates).T - rates.sum(axis=1) - constant[:, None]
+        emission[~observed] = 0.0
+        posterior = _hmm.forward_backward(log_initial, log_transition, emission, starts)
+        likelihood = float(posterior.log_likelihood.sum())
+        probability = posterior.state_probability
+        log_transition, log_initial = update_chain(posterior, starts, prior)
+        if likelihood - last < tol * len(counts):
+            break
+        last = likelihood
+    return rates, log_transition, log_initial, probability, likelihood
+
+
+def cluster_bins(
+    counts: np.ndarray, starts: np.ndarray, n_states: int, width: int, rng: np.random.Generator
+) -> np.ndarray:
+    """First guess of the states: k-means on square roots of smoothed counts, shape (time, state).
+
+    The square root makes the variance of a Poisson count nearly the same at every rate.
+    """
+    smooth = np.empty(counts.shape)
+    for first, last in zip(starts[:-1], starts[1:], strict=True):
+        smooth[first:last] = np.sqrt(
+            uniform_filter1d(counts[first:last].astype(float), width, axis=0, mode="nearest")
+        )
+    chosen = smooth
+    if len(smooth) > 20_000:
+        chosen = smooth[np.sort(rng.choice(len(smooth), 20_000, replace=False))]
+    # Silent stretches repeat one point; a little noise keeps k-means from losing a cluster there.
+    spread = chosen + 1e-6 * rng.standard_normal(chosen.shape)
+    centres, _ = kmeans2(spread, n_states, iter=20, minit="++", rng=rng)
+    nearest = ((centres**2).sum(axis=1) - 2.0 * smooth @ centres.T).argmin(axis=1)
+    return np.eye(n_states)[nearest]
+
+
+def first_parameters(
+    data: Data,
+    n_states: int,
+    prior: Prior,
+    nonlinearity: str,
+    width: int,
+    rng: np.random.Generator,
+) -> Parameters:
+    """k-means, then a Poisson HMM, then biases from its rates and no coupling."""
+    guess = cluster_bins(data.counts, data.starts, n_states, width, rng)
+    rates, log_transition, log_initial, _, _ = poisson_hmm(
+        data.counts,
+        data.starts,
+        data.observed,
+        guess,
+        prior,
+        max_iter=POISSON_ITERATIONS,
+        tol=1e-5,
+    )
+    n_units, n_features = data.counts.shape[1], data.design.shape[1]
+    theta = np.zeros((n_states, n_units, n_features))
+    theta[:, :, 0] = inverse_rate(rates, nonlinearity)
+    return Parameters(theta, np.zeros((n_units, n_features - 1)), log_transition, log_initial)
+
+
+def search(
+    data: Data,
+    n_states: int,
+    prior: Prior,
+    nonlinearity: str,
+    *,
+    restarts: int,
+    max_iter: int,
+    tol: float,
+    seed: int,
+    run: Map,
+    resume: Search | None = None,
+    on_iteration: Callable[[Search, Fit, int], None] = lambda so_far, fit, start: None,
+) -> tuple[Fit, list[Fit]]:
+    """Try several starts and return the best run and all of them.
+
+    Parameters
+    ----------
+    restarts
+        How many starts; one state needs only one, whose optimum is the only one.
+    resume
+        A search to go on with.
+    on_iteration
+        Called after every iteration with the search as it could be resumed, the run at work and
+        the number of its start.
+
+    Returns
+    -------
+    best, runs
+    """
+    restarts = restarts if n_states > 1 else 1
+    runs, finished = ([], []) if resume is None else (list(resume.runs), list(resume.finished))
+
+    def go_on(number: int, start: Fit, limit: int) -> Fit:
+        def report(fit: Fit) -> None:
+            kept = [*runs[:number], fit, *runs[number + 1 :]]
+            on_iteration(Search(kept, list(finished)), fit, number)
+
+        return maximise(
+            data,
+            start,
+            prior,
+            nonlinearity,
+            max_iter=min(limit, max_iter),
+            tol=tol,
+            run=run,
+            on_iteration=report,
+        )
+
+    for number in range(restarts):
+        if number < len(runs) and len(runs[number].objective) >= min(SCREENING, max_iter):
+            continue
+        if number == len(runs):
+            rng = stream(seed, "start", number)
+            width = WIDTHS[number % len(WIDTHS)]
+            none = np.empty(0)
+            runs.append(
+                Fit(first_parameters(data, n_states, prior, nonlinearity, width, rng), none, none)
+            )
+        runs[number] = go_on(number, runs[number], SCREENING)
+        if runs[number].interrupted:
+            break
+    ranked = sorted(range(len(runs)), key=lambda i: -runs[i].objective.max(initial=-np.inf))
+    for number in ranked[:FINALISTS]:
+        if number in finished or any(r.interrupted for r in runs):
+            continue
+        runs[number] = go_on(number, runs[number], max_iter)
+        finished.append(number)
+    best = max(runs, key=lambda fit: fit.objective.max(initial=-np.inf))
+    return best, runs

@@ -1,0 +1,1 @@
+"""What every other room stands on; knows no method and imports no room."""

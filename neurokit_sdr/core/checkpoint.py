@@ -1,0 +1,74 @@
+"""The state of unfinished work on disk: plain arrays, written atomically, never pickled."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurokit_sdr.core.errors import FileFormatError, ParameterError
+from neurokit_sdr.core.files import atomic_path, check_file
+from neurokit_sdr.core.results import encode
+
+_IDENTITY = "identity"
+
+
+class Checkpoint:
+    """One file that holds the arrays work needs to go on, and whose work they are.
+
+    Parameters
+    ----------
+    path
+        Where; None keeps nothing.
+    identity
+        What the work is (its data, parameters, seed): plain JSON values. A file of other work is
+        refused, not overwritten.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None, identity: Mapping[str, Any]) -> None:
+        self._path = None if path is None else Path(path)
+        self._identity = encode(identity)
+
+    def read(self) -> dict[str, np.ndarray] | None:
+        """Return the saved arrays, or None where there are none.
+
+        Raises
+        ------
+        ParameterError
+            If the file belongs to other work.
+        FileFormatError
+            If it is damaged.
+        """
+        if self._path is None or not self._path.exists():
+            return None
+        check_file(self._path)
+        try:
+            with np.load(self._path, allow_pickle=False) as opened:
+                arrays = {name: opened[name] for name in opened.files}
+            identity = str(arrays.pop(_IDENTITY))
+        except (OSError, ValueError, KeyError) as error:
+            raise FileFormatError(
+                f"{self._path} is not a checkpoint, or is damaged ({error}): delete it to start "
+                f"anew, or give another path."
+            ) from error
+        if identity != self._identity:
+            raise ParameterError(
+                f"{self._path} is the checkpoint of other work (other data, hyper-parameters or "
+                f"rng): to go on with it, call fit with those; else delete it or give another path."
+            )
+        return arrays
+
+    def write(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Replace the file with these arrays."""
+        if self._path is None:
+            return
+        with atomic_path(self._path) as temporary, temporary.open("wb") as stream:
+            np.savez(stream, **{_IDENTITY: np.array(self._identity)}, **arrays)
+
+    def remove(self) -> None:
+        """Delete the file: the work is done."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)

@@ -1,0 +1,42 @@
+"""Every error and warning the package raises, on one page.
+
+The text of each says what was expected, what came, and what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class NeurokitError(Exception):
+    """Base class of every error the package raises on purpose."""
+
+
+class SchemaError(NeurokitError, ValueError):
+    """Data do not follow the schema: a wrong name, dimension, unit or value."""
+
+
+class ParameterError(NeurokitError, ValueError):
+    """A hyper-parameter or argument lies outside what the call allows."""
+
+
+class NotFittedError(NeurokitError, AttributeError):
+    """A method that needs ``result_`` was called before ``fit``."""
+
+
+class FileFormatError(NeurokitError, ValueError):
+    """A file is empty, damaged, of an unknown kind, or unsafe to read."""
+
+
+class MissingDependencyError(NeurokitError, ImportError):
+    """An optional package is not installed; the text names the extra that brings it."""
+
+
+class NeurokitWarning(UserWarning):
+    """Base class of every warning the package raises."""
+
+
+class ConvergenceWarning(NeurokitWarning):
+    """A fit stopped before it met its tolerance; ``result_.attrs["status"]`` says why."""
+
+
+class DataWarning(NeurokitWarning):
+    """Something in the data could not be kept, or is not what most users would expect."""

@@ -1,0 +1,394 @@
+"""The data schema: names, dimensions, units, and the checks that hold data to them.
+
+Names are fixed here and nowhere else. A *kind* is one kind of recording (spikes, binned counts,
+events, intervals, behaviour); each is an :class:`xarray.Dataset` whose variables, dimensions and
+units :data:`KINDS` lists. A file that holds several kinds becomes an :class:`xarray.DataTree`
+with one group per kind (:data:`GROUPS`). Time is float64 seconds from the recording's start.
+
+Attributes hold str, int, float and lists of them only, because netCDF holds nothing else.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from neurokit_sdr.core.errors import SchemaError
+
+SCHEMA_VERSION = 1
+
+#: Group of a DataTree that holds each kind.
+GROUPS = {
+    "spikes": "/spikes",
+    "behavior": "/behavior",
+    "trials": "/trials",
+    "epochs": "/epochs",
+    "events": "/events",
+    "electrodes": "/electrodes",
+}
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable of a kind.
+
+    Attributes
+    ----------
+    dims
+        The allowed dimension tuples.
+    units
+        What ``attrs["units"]`` must say; empty where the unit is the data's own business.
+    dtype
+        NumPy kind codes the values may have (``"f"`` float, ``"iu"`` integer, ``"b"`` bool).
+    required
+        Whether a Dataset of the kind must hold it.
+    """
+
+    dims: tuple[tuple[str, ...], ...]
+    units: str = ""
+    dtype: str = "f"
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of recording: its variables, and the attributes it must carry."""
+
+    name: str
+    variables: dict[str, Variable]
+    attrs: tuple[str, ...] = ()
+    hint: str = ""
+
+
+KINDS: dict[str, Kind] = {
+    "spikes": Kind(
+        "spikes",
+        {
+            "spike_time": Variable((("spike",),), units="s"),
+            "spike_unit": Variable((("spike",),), dtype="iu"),
+        },
+        attrs=("t_start", "t_stop"),
+        hint="read a file with nks.io.read_spikes, or use nks.io.from_spike_times({unit: seconds})",
+    ),
+    "counts": Kind(
+        "counts",
+        {
+            "count": Variable((("time", "unit"), ("trial", "time", "unit")), units="1", dtype="iuf"),
+            "trial_length": Variable((("trial",),), units="1", dtype="iu", required=False),
+            "observed": Variable((("time",), ("trial", "time")), dtype="b", required=False),
+        },
+        attrs=("bin_size",),
+        hint="make it with nks.bin_spikes(session, bin_size)",
+    ),
+    "trials": Kind(
+        "trials",
+        {
+            "start_time": Variable((("trial",),), units="s"),
+            "stop_time": Variable((("trial",),), units="s"),
+        },
+        hint="give start_time(trial) and stop_time(trial) in seconds",
+    ),
+    "epochs": Kind(
+        "epochs",
+        {
+            "start_time": Variable((("epoch",),), units="s"),
+            "stop_time": Variable((("epoch",),), units="s"),
+        },
+        hint="give start_time(epoch) and stop_time(epoch) in seconds",
+    ),
+    "events": Kind(
+        "events",
+        {
+            "event_onset": Variable((("event",),), units="s"),
+            "event_duration": Variable((("event",),), units="s"),
+            "event_label": Variable((("event",),), dtype="UTO"),
+        },
+        hint="give event_onset, event_duration (s) and event_label, all (event)",
+    ),
+}
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the nearest known word, or an empty string."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def describe(data: Any) -> str:
+    """One line that says what an object is, for error texts."""
+    if isinstance(data, xr.Dataset):
+        variables = {name: tuple(data[name].dims) for name in data.data_vars}
+        return f"a Dataset with {variables or 'no variables'}"
+    if isinstance(data, xr.DataTree):
+        return f"a DataTree with groups {[g for g in data.groups if g != '/']}"
+    if isinstance(data, xr.DataArray):
+        return f"a DataArray {data.name!r} with dims {tuple(data.dims)}"
+    if isinstance(data, np.ndarray):
+        return f"a NumPy array of shape {data.shape}"
+    return f"{type(data).__name__}"
+
+
+def select(data: xr.Dataset | xr.DataTree, kind: str) -> xr.Dataset:
+    """Return the Dataset of one kind from a Dataset or a DataTree, checked.
+
+    Parameters
+    ----------
+    data
+        A Dataset of that kind, or a DataTree that holds one in its usual group.
+    kind
+        A key of :data:`KINDS`.
+
+    Raises
+    ------
+    SchemaError
+        If there is none, or it does not follow the schema.
+    """
+    if isinstance(data, xr.DataTree):
+        group = GROUPS[kind]
+        if group not in data.groups:
+            if data.data_vars:
+                return check(data.to_dataset(), kind)
+            raise SchemaError(
+                f"Expected a session with a {group} group, got {describe(data)}: "
+                f"{KINDS[kind].hint}."
+            )
+        return check(data[group].to_dataset(), kind)
+    return check(data, kind)
+
+
+def check(data: Any, kind: str) -> xr.Dataset:
+    """Check that a Dataset follows the schema of a kind, and return it.
+
+    Checks names, dimensions, dtypes, units and the kind's own invariants: spike times finite,
+    inside ``[t_start, t_stop]`` and sorted within each unit; unit ids unique; counts non-negative
+    and finite wherever ``observed`` is true; intervals that do not end before they start.
+
+    Parameters
+    ----------
+    data
+        An :class:`xarray.Dataset`.
+    kind
+        A key of :data:`KINDS`.
+
+    Returns
+    -------
+    xarray.Dataset
+        The same object.
+
+    Raises
+    ------
+    SchemaError
+        Naming the first thing that is wrong, what was expected and what to do.
+
+    Examples
+    --------
+    >>> import neurokit_sdr as nks
+    >>> spikes = nks.io.from_spike_times({"a": [0.1, 0.2]}, t_stop=1.0)
+    >>> nks.core.schema.check(spikes, "spikes") is spikes
+    True
+    """
+    spec = KINDS[kind]
+    if not isinstance(data, xr.Dataset):
+        raise SchemaError(
+            f"Expected an xarray.Dataset of {kind}, got {describe(data)}: {spec.hint}."
+        )
+    _check_variables(data, spec)
+    for name in spec.attrs:
+        if name not in data.attrs:
+            raise SchemaError(
+                f"Expected attrs[{name!r}] on a Dataset of {kind}, got attrs "
+                f"{sorted(map(str, data.attrs))}: {spec.hint}."
+            )
+    check_attrs(data)
+    _INVARIANTS[kind](data)
+    return data
+
+
+def _check_variables(data: xr.Dataset, spec: Kind) -> None:
+    for name, variable in spec.variables.items():
+        if name not in data.variables:
+            if not variable.required:
+                continue
+            guess = did_you_mean(name, map(str, data.variables))
+            raise SchemaError(
+                f"Expected variable {name!r} with dims {_either(variable.dims)} in a Dataset of "
+                f"{spec.name}, got {describe(data)}.{guess} To get one, {spec.hint}."
+            )
+        array = data[name]
+        if tuple(array.dims) not in variable.dims:
+            raise SchemaError(
+                f"Expected {name!r} with dims {_either(variable.dims)}, got {tuple(array.dims)}: "
+                f"rename or transpose the dimensions; {spec.hint}."
+            )
+        if array.dtype.kind not in variable.dtype:
+            raise SchemaError(
+                f"Expected {name!r} with a dtype of kind {variable.dtype!r}, got {array.dtype}: "
+                f"convert it with .astype."
+            )
+        if variable.units and array.attrs.get("units") != variable.units:
+            raise SchemaError(
+                f"Expected {name!r} with attrs['units'] == {variable.units!r}, got "
+                f"{array.attrs.get('units')!r}: convert the values and set the attribute."
+            )
+
+
+def _either(dims: tuple[tuple[str, ...], ...]) -> str:
+    return " or ".join(str(d) for d in dims)
+
+
+def check_attrs(data: xr.Dataset) -> None:
+    """Raise :class:`SchemaError` where an attribute could not be written to netCDF."""
+    holders: list[tuple[str, dict[Any, Any]]] = [("the Dataset", data.attrs)]
+    holders += [(f"variable {name!r}", data[name].attrs) for name in data.variables]
+    for where, attrs in holders:
+        for key, value in attrs.items():
+            items = value if isinstance(value, list) else [value]
+            plain = all(
+                isinstance(v, str | int | float | np.integer | np.floating)
+                and not isinstance(v, bool | np.bool_)
+                for v in items
+            ) or (isinstance(value, np.ndarray) and value.dtype.kind in "iufU")
+            if not plain:
+                raise SchemaError(
+                    f"Expected attrs[{key!r}] of {where} to be str, int, float or a list of "
+                    f"them, got {type(value).__name__}: encode it (JSON for a dict, 0/1 for a "
+                    f"bool, ISO text for a date)."
+                )
+
+
+def check_unique_units(data: xr.Dataset) -> None:
+    """Raise :class:`SchemaError` where two units carry the same id."""
+    if "unit" not in data.coords:
+        raise SchemaError(
+            f"Expected a coordinate 'unit' with one id per unit, got coords "
+            f"{sorted(map(str, data.coords))}: add one with .assign_coords(unit=[...])."
+        )
+    ids, number = np.unique(data["unit"].values, return_counts=True)
+    if (number > 1).any():
+        raise SchemaError(
+            f"Expected unique unit ids, got {ids[number > 1][:5].tolist()} more than once: merge "
+            f"those units or give them distinct ids (several probes: prefix the probe's name)."
+        )
+
+
+def _check_spikes(data: xr.Dataset) -> None:
+    check_unique_units(data)
+    time = np.asarray(data["spike_time"].values)
+    unit = np.asarray(data["spike_unit"].values)
+    start, stop = float(data.attrs["t_start"]), float(data.attrs["t_stop"])
+    if not (np.isfinite(start) and np.isfinite(stop) and stop >= start):
+        raise SchemaError(
+            f"Expected finite attrs t_start <= t_stop in seconds, got {start} and {stop}: give "
+            f"the recording's first and last moment."
+        )
+    if time.size == 0:
+        return
+    finite = np.isfinite(time)
+    if not finite.all():
+        raise SchemaError(
+            f"Expected finite spike times, got {int((~finite).sum())} NaN or infinite of "
+            f"{time.size}, the first at index {int(np.argmin(finite))}: drop them before reading."
+        )
+    if time.min() < start or time.max() > stop:
+        raise SchemaError(
+            f"Expected spike times inside the recording [{start:g}, {stop:g}] s, got "
+            f"{time.min():g} to {time.max():g} s: give t_start and t_stop that cover them, or "
+            f"check that the times are seconds and not samples or milliseconds."
+        )
+    if unit.min() < 0 or unit.max() >= data.sizes["unit"]:
+        raise SchemaError(
+            f"Expected spike_unit to index into {data.sizes['unit']} units, got values "
+            f"{unit.min()} to {unit.max()}: it is a position on the unit dimension, not an id."
+        )
+    order = np.argsort(unit, kind="stable")
+    backward = (np.diff(time[order]) < 0) & (np.diff(unit[order]) == 0)
+    if backward.any():
+        bad = data["unit"].values[unit[order][1:][backward][0]]
+        raise SchemaError(
+            f"Expected spike times sorted within each unit, got unit {bad!r} going backwards: "
+            f"sort each unit's times."
+        )
+
+
+def _check_counts(data: xr.Dataset) -> None:
+    check_unique_units(data)
+    bin_size = data.attrs["bin_size"]
+    if not np.isfinite(bin_size) or bin_size <= 0:
+        raise SchemaError(f"Expected attrs['bin_size'] > 0 seconds, got {bin_size}.")
+    count = data["count"]
+    if "trial" in count.dims and "trial_length" in data.variables:
+        length = data["trial_length"].values
+        if length.size and (length.min() < 0 or length.max() > data.sizes["time"]):
+            raise SchemaError(
+                f"Expected trial_length between 0 and {data.sizes['time']} bins, got "
+                f"{length.min()} to {length.max()}."
+            )
+    if count.chunks is not None:
+        return  # looking at the values would compute them; the model's own check does so
+    values = np.asarray(count.values)
+    valid = valid_bins(data)
+    used = values[valid]
+    if used.size == 0:
+        return
+    if not np.isfinite(used).all():
+        raise SchemaError(
+            f"Expected finite counts, got {int((~np.isfinite(used)).sum())} NaN or infinite "
+            f"values: mark missing bins with a boolean variable 'observed(time)', or drop them."
+        )
+    if used.min() < 0:
+        raise SchemaError(f"Expected counts >= 0, got {used.min()}: these are not spike counts.")
+
+
+def trial_lengths(data: xr.Dataset) -> np.ndarray:
+    """Bins in each trial; one entry, all of them, where there is no trial dimension."""
+    if "trial" not in data["count"].dims:
+        return np.array([data.sizes["time"]], dtype=np.int64)
+    if "trial_length" in data.variables:
+        return np.asarray(data["trial_length"].values, dtype=np.int64)
+    return np.full(data.sizes["trial"], data.sizes["time"], dtype=np.int64)
+
+
+def observed_bins(data: xr.Dataset) -> np.ndarray:
+    """Which bins are not missing, of shape ``(time,)`` or ``(trial, time)``."""
+    shape = data["count"].shape[:-1]
+    if "observed" not in data.variables:
+        return np.ones(shape, dtype=bool)
+    return np.broadcast_to(np.asarray(data["observed"].values), shape)
+
+
+def valid_bins(data: xr.Dataset) -> np.ndarray:
+    """Which bins carry data: inside the trial and observed; ``(time,)`` or ``(trial, time)``."""
+    valid = observed_bins(data).copy()
+    if valid.ndim == 2:
+        valid &= np.arange(data.sizes["time"]) < trial_lengths(data)[:, None]
+    return valid
+
+
+def _check_intervals(data: xr.Dataset) -> None:
+    start, stop = data["start_time"].values, data["stop_time"].values
+    bad = ~(np.isfinite(start) & np.isfinite(stop)) | (stop < start)
+    if bad.any():
+        first = int(np.argmax(bad))
+        raise SchemaError(
+            f"Expected finite start_time <= stop_time, got {start[first]} and {stop[first]} s at "
+            f"index {first}: drop or correct that interval."
+        )
+
+
+def _check_events(data: xr.Dataset) -> None:
+    if not np.isfinite(data["event_onset"].values).all():
+        raise SchemaError("Expected finite event_onset in seconds, got NaN: drop those events.")
+
+
+_INVARIANTS = {
+    "spikes": _check_spikes,
+    "counts": _check_counts,
+    "trials": _check_intervals,
+    "epochs": _check_intervals,
+    "events": _check_events,
+}

@@ -1,0 +1,173 @@
+"""Hypothesis strategies: recordings that are valid by :mod:`neurokit_sdr.core.schema`.
+
+They lean towards the edges: units without spikes, spikes at the very start and end, equal times,
+one unit, trials of unequal length, bins that are missing.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from hypothesis import strategies as st
+
+#: Text that every file format can hold: no control characters, no lone surrogates.
+plain_text = st.text(st.characters(exclude_categories=("C",)), max_size=8)
+names = st.from_regex(r"[a-z][a-z0-9_]{0,7}", fullmatch=True)
+finite = st.floats(-1e6, 1e6, allow_nan=False)
+attributes = st.dictionaries(
+    names, st.one_of(plain_text, st.integers(-(2**31), 2**31), finite), max_size=2
+)
+
+
+@st.composite
+def unit_ids(draw: Any, number: int) -> np.ndarray:
+    """Unique ids, all text or all whole numbers."""
+    if draw(st.booleans()):
+        found = draw(st.lists(plain_text, min_size=number, max_size=number, unique=True))
+        return np.array(found, dtype=np.str_)
+    found = draw(st.lists(st.integers(0, 2**40), min_size=number, max_size=number, unique=True))
+    return np.array(found, dtype=np.int64)
+
+
+@st.composite
+def spike_datasets(draw: Any, max_units: int = 4, max_spikes: int = 12) -> xr.Dataset:
+    """Spikes, unit after unit, with per-unit coordinates of every dtype."""
+    number = draw(st.integers(1, max_units))
+    start = draw(st.sampled_from([0.0, -1.5, 3.25]))
+    stop = start + draw(st.sampled_from([0.25, 1.0, 10.0]))
+    moment = st.one_of(st.sampled_from([start, stop]), st.floats(start, stop))
+    trains = [sorted(draw(st.lists(moment, max_size=max_spikes))) for _ in range(number)]
+    spikes = xr.Dataset(
+        {
+            "spike_time": (
+                "spike",
+                np.array(list(chain(*trains)), dtype=np.float64),
+                {"units": "s"},
+            ),
+            "spike_unit": ("spike", np.repeat(np.arange(number), [len(t) for t in trains])),
+        },
+        coords={"unit": ("unit", draw(unit_ids(number)))},
+        attrs={"t_start": start, "t_stop": stop} | draw(attributes),
+    )
+    if draw(st.booleans()):
+        quality = draw(st.lists(plain_text, min_size=number, max_size=number))
+        spikes = spikes.assign_coords(
+            quality=("unit", np.array(quality, dtype=np.str_)),
+            x=("unit", np.linspace(0, 1e-3, number), {"units": "m"}),
+            channel=("unit", np.arange(number, dtype=np.int16)),
+            tuned=("unit", np.arange(number) % 2 == 0),
+        )
+    if draw(st.booleans()):
+        amplitude = np.arange(spikes.sizes["spike"], dtype=np.float32)
+        spikes["spike_amplitude"] = ("spike", amplitude, {"units": "V"})
+    return spikes
+
+
+@st.composite
+def count_datasets(draw: Any, max_units: int = 4, max_bins: int = 12) -> xr.Dataset:
+    """Binned counts: one stretch of time or trials, ragged or not, with missing bins or not."""
+    number, bins = draw(st.integers(1, max_units)), draw(st.integers(1, max_bins))
+    trials = draw(st.one_of(st.none(), st.integers(1, 4)))
+    shape = (bins, number) if trials is None else (trials, bins, number)
+    size = int(np.prod(shape))
+    flat = draw(st.lists(st.integers(0, 5), min_size=size, max_size=size))
+    count = np.array(flat, dtype=np.int32).reshape(shape)
+    width = draw(st.sampled_from([0.001, 0.02, 0.5]))
+    dims = ("time", "unit") if trials is None else ("trial", "time", "unit")
+    counts = xr.Dataset(
+        {"count": (dims, count, {"units": "1"})},
+        coords={
+            "time": ("time", (np.arange(bins) + 0.5) * width, {"units": "s"}),
+            "unit": ("unit", draw(unit_ids(number))),
+        },
+        attrs={"bin_size": width},
+    )
+    if trials is not None and draw(st.booleans()):
+        length = draw(st.lists(st.integers(1, bins), min_size=trials, max_size=trials))
+        counts["trial_length"] = ("trial", np.array(length), {"units": "1"})
+        beyond = np.arange(bins) >= np.array(length)[:, None]
+        counts["count"].values[beyond] = 0
+    if draw(st.booleans()):
+        observed = np.array(
+            draw(st.lists(st.booleans(), min_size=size // number, max_size=size // number))
+        )
+        counts["observed"] = (dims[:-1], observed.reshape(shape[:-1]))
+    return counts
+
+
+@st.composite
+def interval_datasets(draw: Any, dim: str, start: float, stop: float) -> xr.Dataset:
+    """Trials or epochs inside a recording, with a column of each dtype."""
+    number = draw(st.integers(1, 4))
+    cuts = [
+        sorted(draw(st.tuples(st.floats(start, stop), st.floats(start, stop))))
+        for _ in range(number)
+    ]
+    table = xr.Dataset(
+        {
+            "start_time": (dim, np.array([c[0] for c in cuts]), {"units": "s"}),
+            "stop_time": (dim, np.array([c[1] for c in cuts]), {"units": "s"}),
+            "condition": (
+                dim,
+                np.array(
+                    draw(st.lists(plain_text, min_size=number, max_size=number)), dtype=np.str_
+                ),
+            ),
+            "reward": (dim, np.arange(number) % 2 == 1),
+        },
+        attrs=draw(attributes),
+    )
+    if draw(st.booleans()):
+        table = table.assign_coords({dim: np.arange(number) + 5})
+    return table
+
+
+@st.composite
+def series_datasets(draw: Any) -> xr.Dataset:
+    """Covariates over time, on a regular or irregular clock, and arrays without time."""
+    size = draw(st.integers(1, 8))
+    regular = draw(st.booleans())
+    time = np.arange(size) * 0.01 + 0.005 if regular else np.cumsum(np.arange(1, size + 1) / 7.0)
+    series = xr.Dataset(
+        {
+            "position": (("time", "space"), np.full((size, 2), draw(finite)), {"units": "m"}),
+            "state": ("time", np.arange(size) % 3),
+            "lick": ("time", np.arange(size) % 2 == 0),
+        },
+        coords={"time": ("time", time, {"units": "s"}), "space": ["x", "y"]},
+        attrs=draw(attributes),
+    )
+    if draw(st.booleans()):
+        series["speed"] = ("time", np.where(np.arange(size) == 0, np.nan, 1.5))
+    if draw(st.booleans()):
+        series["weight"] = (("target", "source"), np.eye(3) * draw(finite), {"units": "1"})
+        series["dispersion"] = ((), np.float64(draw(finite)))
+        series["empty"] = (("nothing", "source"), np.zeros((0, 3)))
+    return series
+
+
+@st.composite
+def session_trees(draw: Any) -> xr.DataTree:
+    """Spikes and whatever may have been recorded with them."""
+    spikes = draw(spike_datasets())
+    start, stop = spikes.attrs["t_start"], spikes.attrs["t_stop"]
+    groups = {"/": xr.Dataset(attrs=draw(attributes)), "/spikes": spikes}
+    for name, dim in (("/trials", "trial"), ("/epochs", "epoch")):
+        if draw(st.booleans()):
+            groups[name] = draw(interval_datasets(dim, start, stop))
+    if draw(st.booleans()):
+        labels = draw(st.lists(plain_text, min_size=1, max_size=3))
+        groups["/events"] = xr.Dataset(
+            {
+                "event_onset": ("event", np.linspace(start, stop, len(labels)), {"units": "s"}),
+                "event_duration": ("event", np.zeros(len(labels)), {"units": "s"}),
+                "event_label": ("event", np.array(labels, dtype=np.str_)),
+            }
+        )
+    where = draw(st.sampled_from([[], ["/behavior"], ["/behavior/camera", "/behavior/wheel"]]))
+    for name in [*where, *draw(st.sampled_from([[], ["/truth"]]))]:
+        groups[name] = draw(series_datasets())
+    return xr.DataTree.from_dict(groups)
