@@ -19,3 +19,20 @@ def data_folder() -> Path:
             "no real recordings: NEUROKIT_SDR_DATA names no folder, and there is no ../shared/data"
         )
     return folder
+
+
+def chosen_seeds() -> list[int]:
+    """The seeds of tests that take ``seed``: 0, or those of NEUROKIT_SDR_SEEDS ("0-99", "3,7")."""
+    seeds: list[int] = []
+    for part in os.environ.get("NEUROKIT_SDR_SEEDS", "0").split(","):
+        first, _, last = part.partition("-")
+        seeds += range(int(first), int(last or first) + 1)
+    return seeds
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give every test that asks for ``seed``, and sets none itself, the chosen seeds."""
+    marks = metafunc.definition.iter_markers("parametrize")
+    named = [name for mark in marks for name in str(mark.args[0]).replace(",", " ").split()]
+    if "seed" in metafunc.fixturenames and "seed" not in named:
+        metafunc.parametrize("seed", chosen_seeds())

@@ -63,6 +63,9 @@ def spike_datasets(draw: Any, max_units: int = 4, max_spikes: int = 12) -> xr.Da
     if draw(st.booleans()):
         amplitude = np.arange(spikes.sizes["spike"], dtype=np.float32)
         spikes["spike_amplitude"] = ("spike", amplitude, {"units": "V"})
+        spikes["spike_feature"] = (("spike", "feature"), np.stack([amplitude, -amplitude], axis=1))
+        spikes["waveform"] = (("unit", "sample"), np.arange(3.0 * number).reshape(number, 3))
+        spikes["threshold"] = ((), 4.5, {"units": "1"})
     return spikes
 
 

@@ -122,6 +122,17 @@ def test_nwb_gives_back_what_was_written(tmp_path, tree):
     assert tree.attrs.items() <= back.attrs.items()
 
 
+@given(spike_datasets())
+@FILE_SETTINGS
+def test_spikes_in_order_of_time_come_back_unit_by_unit(tmp_path, spikes):
+    path = tmp_path / "spikes.nwb"
+    by_time = spikes.isel(spike=np.argsort(spikes["spike_time"].values, kind="stable"))
+    nks.io.write_spikes_nwb(by_time, path)
+    back = nks.io.read_spikes(path)["/spikes"].to_dataset()
+    xr.testing.assert_identical(back["spike_time"], spikes["spike_time"])
+    xr.testing.assert_identical(back["spike_unit"], spikes["spike_unit"])
+
+
 def full_session() -> xr.DataTree:
     spikes = nks.io.from_spike_times({"a": [0.1, 0.2], "b": []}, t_stop=3.0)
     bins = (np.arange(2000) + 0.5) * 0.001
@@ -192,6 +203,8 @@ def test_session_metadata_survives_a_second_round(tmp_path):
     assert first.attrs == second.attrs
     assert first.attrs["session_description"] == "once"
     assert first.attrs["seed"] == 3
+    nks.io.write_spikes_nwb(first, tmp_path / "c.nwb", identifier="new")
+    assert nks.io.read_spikes(tmp_path / "c.nwb").attrs["identifier"] == "new"
 
 
 def test_writer_refuses_what_it_cannot_keep(tmp_path):
@@ -241,6 +254,13 @@ def units_file(tmp_path: Path, times: list, **options) -> Path:
 
 @pytest.fixture
 def laboratory_nwb(tmp_path) -> Path:
+    with warnings.catch_warnings():
+        # What pynwb now discourages (AnnotationSeries) is in most of the files that there are.
+        warnings.simplefilter("ignore")
+        return write(laboratory_file(), tmp_path / "laboratory.nwb")
+
+
+def laboratory_file():
     """One file with most of what laboratories put into NWB."""
     import pynwb
     from pynwb.behavior import BehavioralTimeSeries, Position, SpatialSeries
@@ -295,7 +315,7 @@ def laboratory_nwb(tmp_path) -> Path:
     )
     file.create_processing_module("ecephys", "signals").add(LFP(electrical_series=raw))
     file.add_scratch(np.arange(3), name="scribble", description="a note")
-    return write(file, tmp_path / "laboratory.nwb")
+    return file
 
 
 def test_everything_in_a_laboratory_nwb_is_kept_or_named(laboratory_nwb):
@@ -348,6 +368,28 @@ def test_everything_in_a_laboratory_nwb_is_kept_or_named(laboratory_nwb):
     assert tree.attrs["subject_species"] == "Mus musculus"
     assert tree.attrs["session_start_time"] == "2024-01-01T00:00:00+00:00"
     assert tree.attrs["experimenter"] == ["A, B"]
+
+
+def test_events_tables_are_joined_in_order(tmp_path):
+    import pynwb
+
+    if not hasattr(pynwb.NWBFile, "create_events_table"):
+        pytest.skip("this pynwb knows no EventsTable")
+    file = nwb_file()
+    file.add_unit(spike_times=[0.5])
+    licks = file.create_events_table(name="licks", description="of the spout")
+    licks.add_column(name="side", description="left or right")
+    licks.add_event(timestamp=2.0, duration=0.1, side="left")
+    sounds = file.create_events_table(name="sounds", description="tones")
+    sounds.add_column(name="pitch", description="in Hz")
+    sounds.add_event(timestamp=1.0, annotation="go", pitch=440.0)
+    events = nks.io.read_spikes(write(file, tmp_path / "a.nwb"))["/events"].to_dataset()
+    assert events["event_onset"].values.tolist() == [1.0, 2.0]
+    assert events["event_duration"].values.tolist() == [0.0, 0.1]
+    assert events["event_label"].values.tolist() == ["go", "licks"]
+    assert events["event_source"].values.tolist() == ["sounds", "licks"]
+    assert events["side"].values.tolist() == ["", "left"]
+    np.testing.assert_array_equal(events["pitch"].values, [440.0, np.nan])
 
 
 def test_series_of_one_clock_share_behavior_and_large_ones_stay_in_the_file(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-r"""Hidden Markov messages in log space, for any emission.
+r"""Hidden Markov messages from log likelihoods, for any emission.
 
 Functions take log likelihoods ``(time, state)``, not models. Several independent sequences lie
 behind one another; ``starts`` holds where each begins, and the total length last. A missing bin
@@ -7,10 +7,17 @@ has log likelihood 0 in every state.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+
+#: Maps a function over items, perhaps with threads, and returns the results in order.
+Map = Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]
+
+#: A scaled message that loses more than this at once may have lost a state that matters.
+SMALLEST_MASS = 1e-250
 
 
 class Posterior(NamedTuple):
@@ -36,8 +43,12 @@ def forward_backward(
     log_transition: np.ndarray,
     log_likelihood: np.ndarray,
     starts: np.ndarray,
+    run: Map = lambda function, items: list(map(function, items)),
 ) -> Posterior:
     """Smooth the states of every sequence.
+
+    Messages are scaled probabilities, relative to the likeliest state of each bin. Where one of
+    them would leave the range of floats, the sequence is done again with logarithms.
 
     Parameters
     ----------
@@ -49,6 +60,8 @@ def forward_backward(
         Of each bin in each state, shape (time, state).
     starts
         First bin of each sequence, and the number of bins last, shape (sequence + 1,).
+    run
+        Maps over sequences; the default does one after the other.
 
     Returns
     -------
@@ -56,12 +69,27 @@ def forward_backward(
     """
     n_bins, n_states = log_likelihood.shape
     probability = np.empty((n_bins, n_states))
-    count = np.zeros((n_states, n_states))
-    total = np.empty(len(starts) - 1)
-    _forward_backward(
-        log_initial, log_transition, log_likelihood, starts, total, probability, count
-    )
-    return Posterior(total, probability, count)
+    transition = np.exp(log_transition)
+    initial = np.exp(log_initial)
+
+    def smooth(sequence: int) -> tuple[float, np.ndarray]:
+        rows = slice(starts[sequence], starts[sequence + 1])
+        count = np.zeros((n_states, n_states))
+        highest = log_likelihood[rows].max(axis=1, keepdims=True, initial=-np.inf)
+        total = -np.inf
+        if np.isfinite(highest).all():
+            relative = np.exp(log_likelihood[rows] - highest)
+            total = _smooth_scaled(initial, transition, relative, probability[rows], count)
+            total += highest.sum()
+        if not np.isfinite(total):
+            count[:] = 0.0
+            total = _smooth_log(
+                log_initial, log_transition, log_likelihood[rows], probability[rows], count
+            )
+        return total, count
+
+    total, counts = zip(*run(smooth, range(len(starts) - 1)), strict=True)
+    return Posterior(np.array(total), probability, np.sum(counts, axis=0))
 
 
 def most_likely_path(
@@ -77,87 +105,104 @@ def most_likely_path(
 
 
 @numba.njit(cache=True, nogil=True)
-def _forward_backward(log_initial, log_transition, log_likelihood, starts, total, forward, count):
-    """Turn ``forward`` from filtered log messages into smoothed probabilities in place."""
-    n_states = log_initial.size
-    backward = np.empty(n_states)
+def _smooth_scaled(initial, transition, likelihood, probability, count):
+    """Fill ``probability``, add to ``count``, return the log likelihood; NaN where it underflows."""
+    n_bins, n_states = likelihood.shape
+    scale = np.empty(n_bins)
+    total = 0.0
+    for t in range(n_bins):
+        mass = 0.0
+        for j in range(n_states):
+            ahead = 0.0
+            if t == 0:
+                ahead = initial[j]
+            else:
+                for i in range(n_states):
+                    ahead += probability[t - 1, i] * transition[i, j]
+            probability[t, j] = ahead * likelihood[t, j]
+            mass += probability[t, j]
+        if not mass > SMALLEST_MASS:
+            return np.nan
+        for j in range(n_states):
+            probability[t, j] /= mass
+        scale[t] = mass
+        total += np.log(mass)
+    backward = np.ones(n_states)
+    onward = np.empty(n_states)
+    for t in range(n_bins - 2, -1, -1):
+        for j in range(n_states):
+            onward[j] = backward[j] * likelihood[t + 1, j] / scale[t + 1]
+        mass = 0.0
+        for i in range(n_states):
+            backward[i] = 0.0
+            for j in range(n_states):
+                joint = transition[i, j] * onward[j]
+                backward[i] += joint
+                count[i, j] += probability[t, i] * joint
+            mass += probability[t, i] * backward[i]
+        if not np.isfinite(mass):
+            return np.nan
+        for i in range(n_states):
+            probability[t, i] *= backward[i] / mass
+    return total
+
+
+@numba.njit(cache=True, nogil=True)
+def _smooth_log(log_initial, log_transition, log_likelihood, forward, count):
+    """The same with logarithms: slower, and right at any size."""
+    n_bins, n_states = log_likelihood.shape
+    backward = np.zeros(n_states)
     incoming = np.empty(n_states)
     joint = np.empty((n_states, n_states))
-    for q in range(starts.size - 1):
-        first, last = starts[q], starts[q + 1]
-        total[q] = 0.0
-        for t in range(first, last):
-            highest = -np.inf
-            for j in range(n_states):
-                if t == first:
-                    message = log_initial[j]
-                else:
-                    peak = -np.inf
-                    for i in range(n_states):
-                        incoming[i] = forward[t - 1, i] + log_transition[i, j]
-                        peak = max(peak, incoming[i])
-                    message = -np.inf
-                    if peak > -np.inf:
-                        mass = 0.0
-                        for i in range(n_states):
-                            mass += np.exp(incoming[i] - peak)
-                        message = peak + np.log(mass)
-                forward[t, j] = message + log_likelihood[t, j]
-                highest = max(highest, forward[t, j])
-            if highest == -np.inf:
-                total[q] = -np.inf
-                forward[first:last] = 1.0 / n_states
-                break
-            mass = 0.0
-            for j in range(n_states):
-                mass += np.exp(forward[t, j] - highest)
-            evidence = highest + np.log(mass)
-            total[q] += evidence
-            for j in range(n_states):
-                forward[t, j] -= evidence
-        if total[q] == -np.inf:
-            continue
+    total = 0.0
+    for t in range(n_bins):
         for j in range(n_states):
-            backward[j] = 0.0
-        for t in range(last - 1, first - 1, -1):
-            if t < last - 1:
+            if t == 0:
+                message = log_initial[j]
+            else:
+                for i in range(n_states):
+                    incoming[i] = forward[t - 1, i] + log_transition[i, j]
+                message = _log_sum_exp(incoming)
+            forward[t, j] = message + log_likelihood[t, j]
+        evidence = _log_sum_exp(forward[t])
+        if evidence == -np.inf:
+            forward[:] = 1.0 / n_states
+            return -np.inf
+        total += evidence
+        for j in range(n_states):
+            forward[t, j] -= evidence
+    for t in range(n_bins - 1, -1, -1):
+        if t < n_bins - 1:
+            for j in range(n_states):
+                incoming[j] = backward[j] + log_likelihood[t + 1, j]
+            for i in range(n_states):
                 for j in range(n_states):
-                    incoming[j] = backward[j] + log_likelihood[t + 1, j]
-                peak = -np.inf
-                for i in range(n_states):
-                    for j in range(n_states):
-                        joint[i, j] = forward[t, i] + log_transition[i, j] + incoming[j]
-                        peak = max(peak, joint[i, j])
-                mass = 0.0
-                for i in range(n_states):
-                    for j in range(n_states):
-                        joint[i, j] = np.exp(joint[i, j] - peak)
-                        mass += joint[i, j]
-                top = -np.inf
-                for i in range(n_states):
-                    highest = -np.inf
-                    for j in range(n_states):
-                        count[i, j] += joint[i, j] / mass
-                        highest = max(highest, log_transition[i, j] + incoming[j])
-                    backward[i] = -np.inf
-                    if highest > -np.inf:
-                        onward = 0.0
-                        for j in range(n_states):
-                            onward += np.exp(log_transition[i, j] + incoming[j] - highest)
-                        backward[i] = highest + np.log(onward)
-                    top = max(top, backward[i])
-                for i in range(n_states):
-                    backward[i] -= top
-            peak = -np.inf
-            for j in range(n_states):
-                incoming[j] = forward[t, j] + backward[j]
-                peak = max(peak, incoming[j])
-            mass = 0.0
-            for j in range(n_states):
-                incoming[j] = np.exp(incoming[j] - peak)
-                mass += incoming[j]
-            for j in range(n_states):
-                forward[t, j] = incoming[j] / mass
+                    joint[i, j] = log_transition[i, j] + incoming[j]
+                backward[i] = _log_sum_exp(joint[i])
+                for j in range(n_states):
+                    joint[i, j] += forward[t, i]
+            evidence = _log_sum_exp(joint.ravel())
+            for i in range(n_states):
+                for j in range(n_states):
+                    count[i, j] += np.exp(joint[i, j] - evidence)
+            backward -= backward.max()
+        for j in range(n_states):
+            incoming[j] = forward[t, j] + backward[j]
+        evidence = _log_sum_exp(incoming)
+        for j in range(n_states):
+            forward[t, j] = np.exp(incoming[j] - evidence)
+    return total
+
+
+@numba.njit(cache=True, nogil=True)
+def _log_sum_exp(values):
+    peak = values.max()
+    if peak == -np.inf:
+        return peak
+    mass = 0.0
+    for value in values:
+        mass += np.exp(value - peak)
+    return peak + np.log(mass)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -27,48 +27,65 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import expit, gammaln
+from scipy.sparse import csr_array
+from scipy.special import gammaln
 from threadpoolctl import threadpool_limits
 
-from neurokit_sdr.analysis import _hmm
+from neurokit_sdr.analysis import _hmm, _rates
+from neurokit_sdr.analysis._hmm import Map
 
 #: Elements of one chunk of drives: small enough for the cache, large enough for BLAS.
-CHUNK = 1 << 18
-
-#: Rates are kept off zero so that their logarithm is finite.
-TINY_RATE = 1e-300
-
-#: exp(500) is finite and so is its product with any count.
-LARGEST_LOG_RATE = 500.0
+CHUNK = 1 << 16
 
 #: State probabilities below this change no sum by more than rounding does.
 NEGLIGIBLE = 1e-12
 
+#: Past steps that the next one learns from.
+MEMORY = 8
+
 #: A step that still lowers the objective at this size is rounding: EM has converged.
 SMALLEST_STEP = 1e-10
 
-Map = Callable[[Callable[[Any], Any], list[Any]], list[Any]]
 
 
 class Data(NamedTuple):
     """Binned sequences, one behind the other.
 
+    Bins without any spike in their history have the drive of the bias alone. Real recordings are
+    half made of them, so they are kept apart: the dense arrays hold the other bins only.
+
     Attributes
     ----------
     counts
         Shape (time, target).
-    design
-        History features, the first column ones, shape (time, feature).
     starts
         First bin of each sequence, and the number of bins last.
     observed
         Which bins are not missing, shape (time,).
+    active
+        Indices of the observed bins with a spike in their history, shape (active,).
+    design
+        Their history features, the first column ones, shape (active, feature).
+    active_counts, active_spikes
+        Their counts, dense and sparse, shape (active, target).
+    silent
+        Indices of the other observed bins, shape (silent,).
+    silent_spikes
+        Their counts, sparse, shape (silent, target).
+    log_factorial
+        Sum of the log factorials of a bin's counts, shape (time,).
     """
 
     counts: np.ndarray
-    design: np.ndarray
     starts: np.ndarray
     observed: np.ndarray
+    active: np.ndarray
+    design: np.ndarray
+    active_counts: np.ndarray
+    active_spikes: csr_array
+    silent: np.ndarray
+    silent_spikes: csr_array
+    log_factorial: np.ndarray
 
 
 class Prior(NamedTuple):
@@ -152,6 +169,31 @@ def parallel_map(threads: int) -> Iterator[Map]:
         yield lambda function, items: list(pool.map(function, items))
 
 
+def make_data(
+    counts: np.ndarray, starts: np.ndarray, observed: np.ndarray, kernel: np.ndarray
+) -> Data:
+    """Everything about the data that stays the same in every iteration."""
+    design = history_features(counts, starts, observed, kernel)
+    any_history = design[:, 1:].any(axis=1)
+    active = np.flatnonzero(observed & any_history)
+    silent = np.flatnonzero(observed & ~any_history)
+    if len(active) < len(counts):
+        design = design[active]
+    active_counts = counts if len(active) == len(counts) else counts[active]
+    return Data(
+        counts,
+        starts,
+        observed,
+        active,
+        design,
+        active_counts,
+        csr_array(active_counts),
+        silent,
+        csr_array(counts[silent]),
+        gammaln(counts + 1.0).sum(axis=1),
+    )
+
+
 def history_features(
     counts: np.ndarray, starts: np.ndarray, observed: np.ndarray, kernel: np.ndarray
 ) -> np.ndarray:
@@ -190,49 +232,24 @@ def history_features(
     return design
 
 
-def rate(eta: np.ndarray, nonlinearity: str) -> np.ndarray:
-    """Expected counts for drives; overwrites ``eta``."""
-    if nonlinearity == "softplus":
-        positive = np.maximum(eta, 0.0)
-        np.abs(eta, out=eta)
-        np.negative(eta, out=eta)
-        np.exp(eta, out=eta)
-        np.log1p(eta, out=eta)
-        eta += positive
-    elif nonlinearity == "exp":
-        np.minimum(eta, LARGEST_LOG_RATE, out=eta)
-        np.exp(eta, out=eta)
-    else:
-        expit(eta, out=eta)
-    return np.maximum(eta, TINY_RATE, out=eta)
-
-
-def rate_slope(value: np.ndarray, nonlinearity: str) -> np.ndarray:
-    """Derivative of the rate with respect to the drive, from the rate itself."""
-    if nonlinearity == "softplus":
-        return -np.expm1(-value)
-    if nonlinearity == "exp":
-        return value
-    return value * (1.0 - value)
-
-
 def emission_log_likelihood(
     data: Data, theta: np.ndarray, nonlinearity: str, run: Map
 ) -> np.ndarray:
     r"""Return :math:`\log p(x_t \mid z_t = s, h_t)`, shape (time, state); 0 in missing bins."""
     n_states, n_units, n_features = theta.shape
     flat = np.ascontiguousarray(theta.reshape(n_states * n_units, n_features).T)
-    out = np.empty((len(data.counts), n_states))
+    out = np.zeros((len(data.counts), n_states))
 
     def fill(rows: slice) -> None:
-        y = data.counts[rows]
-        f = rate(data.design[rows] @ flat, nonlinearity).reshape(len(y), n_states, n_units)
-        out[rows] = -f.sum(axis=2)
-        np.log(f, out=f)
-        out[rows] += np.matmul(f, y[:, :, None])[:, :, 0]
-        out[rows] -= gammaln(y + 1.0).sum(axis=1, keepdims=True)
+        rate = _rates.rates(data.design[rows] @ flat, nonlinearity)
+        out[data.active[rows]] = _rates.poisson_log_likelihood(
+            rate, data.active_spikes[rows], n_states
+        )
 
-    run(fill, chunks(len(data.counts), n_states * n_units))
+    run(fill, chunks(len(data.active), n_states * n_units))
+    baseline = _rates.rates(theta[:, :, 0].copy(), nonlinearity)
+    out[data.silent] = data.silent_spikes @ np.log(baseline).T - baseline.sum(axis=1)
+    out -= data.log_factorial[:, None]
     out[~data.observed] = 0.0
     return out
 
@@ -277,16 +294,21 @@ def expected_gradient(
     """Gradient of the expected log likelihood, shape (state, target, feature)."""
     gradient = np.zeros(theta.shape)
     for s, weights in enumerate(theta):
-        p = probability[:, s]
-        rows = np.flatnonzero((p > NEGLIGIBLE) & data.observed)
+        p = probability[data.active, s]
+        rows = np.flatnonzero(p > NEGLIGIBLE)
 
         def part(cut: slice, rows=rows, p=p, weights=weights) -> np.ndarray:
-            x, y = data.design[rows[cut]], data.counts[rows[cut]]
-            f = rate(x @ weights.T, nonlinearity)
-            return (p[rows[cut], None] * rate_slope(f, nonlinearity) / f * (y - f)).T @ x
+            chosen = rows[cut]
+            x = data.design[chosen]
+            slope, _ = _rates.derivatives(x @ weights.T, data.active_counts[chosen], nonlinearity)
+            slope *= p[chosen, None]
+            return slope.T @ x
 
         for g in run(part, chunks(len(rows), theta.shape[1])):
             gradient[s] += g
+    mass, mean = _silent_means(data, probability)
+    slope, _ = _rates.derivatives(theta[:, :, 0].copy(), mean, nonlinearity)
+    gradient[:, :, 0] += mass[:, None] * slope
     return gradient
 
 
@@ -302,29 +324,40 @@ def fisher_information(
     above, left = np.triu_indices(n_features)
     information = np.empty((n_states, n_units, n_features, n_features))
     for s, weights in enumerate(theta):
-        p = probability[:, s]
-        rows = np.flatnonzero((p > NEGLIGIBLE) & data.observed)
-        chosen = rows[:: max(1, len(rows) // curvature_rows(n_features))]
+        p = probability[data.active, s]
+        rows = np.flatnonzero(p > NEGLIGIBLE)
+        sample = rows[:: max(1, len(rows) // curvature_rows(n_features))]
 
-        def part(cut: slice, rows=chosen, p=p, weights=weights) -> np.ndarray:
-            x = data.design[rows[cut]]
-            f = rate(x @ weights.T, nonlinearity)
-            weight = p[rows[cut], None] * rate_slope(f, nonlinearity) ** 2 / f
-            return weight.T @ (x[:, above] * x[:, left])
+        def part(cut: slice, rows=sample, p=p, weights=weights) -> np.ndarray:
+            chosen = rows[cut]
+            x = data.design[chosen]
+            _, weight = _rates.derivatives(x @ weights.T, data.active_counts[chosen], nonlinearity)
+            weight *= p[chosen, None]
+            return weight.T @ _rates.products(x)
 
         packed = np.zeros((n_units, len(above)))
-        for i in run(part, chunks(len(chosen), len(above))):
+        for i in run(part, chunks(len(sample), len(above))):
             packed += i
-        mass = p[chosen].sum()
+        mass = p[sample].sum()
         packed *= p[rows].sum() / mass if mass > 0 else 1.0
         information[s][:, above, left] = packed
         information[s][:, left, above] = packed
+    mass, mean = _silent_means(data, probability)
+    _, weight = _rates.derivatives(theta[:, :, 0].copy(), mean, nonlinearity)
+    information[:, :, 0, 0] += mass[:, None] * weight
     return information
+
+
+def _silent_means(data: Data, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Total probability (state,) and mean count (state, target) of the bins without history."""
+    p = probability[data.silent]
+    mass = p.sum(axis=0)
+    return mass, (data.silent_spikes.T @ p).T / np.maximum(mass, NEGLIGIBLE)[:, None]
 
 
 def curvature_rows(n_features: int) -> int:
     """Bins of each state that the curvature is taken from."""
-    return max(12_000, 20 * n_features)
+    return max(4_000, 20 * n_features)
 
 
 class Curvature(NamedTuple):
@@ -358,30 +391,88 @@ def factorise(information: np.ndarray, prior: Prior) -> Curvature:
     return Curvature(inverse, np.linalg.inv(schur))
 
 
-def newton_step(
-    gradient: np.ndarray, parameters: Parameters, prior: Prior, curvature: Curvature
-) -> tuple[np.ndarray, np.ndarray]:
-    r"""Step in :math:`\theta` and :math:`\mu` from the gradient of the expected log likelihood."""
+class Direction(NamedTuple):
+    """A gradient or a step in everything that the M-step moves.
+
+    Attributes
+    ----------
+    theta
+        Shape (state, target, feature).
+    mean
+        Shape (target, feature - 1).
+    """
+
+    theta: np.ndarray
+    mean: np.ndarray
+
+    def plus(self, other: Direction, factor: float) -> Direction:
+        return Direction(self.theta + factor * other.theta, self.mean + factor * other.mean)
+
+    def dot(self, other: Direction) -> float:
+        return float(np.vdot(self.theta, other.theta) + np.vdot(self.mean, other.mean))
+
+
+def add_prior_gradient(gradient: np.ndarray, parameters: Parameters, prior: Prior) -> Direction:
+    """Gradient of the log posterior from that of the log likelihood."""
     theta, mean = parameters.theta, parameters.mean
-    precision = 1.0 / prior.weight_sd**2
-    pull = precision * (theta[:, :, 1:] - mean)
+    pull = (theta[:, :, 1:] - mean) / prior.weight_sd**2
     gradient = gradient.copy()
     gradient[:, :, 1:] -= pull
     gradient[:, :, 0] -= (theta[:, :, 0] - prior.bias_mean) / prior.bias_sd**2
-    step = np.matmul(curvature.inverse, gradient[..., None])[..., 0]
+    if not prior.pooled:
+        return Direction(gradient, np.zeros_like(mean))
+    return Direction(gradient, pull.sum(axis=0) - mean / prior.mean_sd**2)
+
+
+def newton_step(gradient: Direction, prior: Prior, curvature: Curvature) -> Direction:
+    """Multiply a gradient by the inverse curvature."""
+    step = np.matmul(curvature.inverse, gradient.theta[..., None])[..., 0]
     if curvature.mean_inverse is None:
-        return step, np.zeros_like(mean)
+        return Direction(step, np.zeros_like(gradient.mean))
     # The mean couples the states; its Schur complement decouples them again.
-    mean_gradient = pull.sum(axis=0) - mean / prior.mean_sd**2
-    mean_gradient += precision * step[:, :, 1:].sum(axis=0)
-    mean_step = np.matmul(curvature.mean_inverse, mean_gradient[..., None])[..., 0]
+    precision = 1.0 / prior.weight_sd**2
+    right = gradient.mean + precision * step[:, :, 1:].sum(axis=0)
+    mean_step = np.matmul(curvature.mean_inverse, right[..., None])[..., 0]
     step += np.matmul(curvature.inverse[..., 1:], (precision * mean_step)[..., None])[..., 0]
-    return step, mean_step
+    return Direction(step, mean_step)
+
+
+class Pair(NamedTuple):
+    """A step that was taken, and how much the gradient fell along it."""
+
+    step: Direction
+    fall: Direction
+
+
+def accelerated_step(
+    gradient: Direction, pairs: list[Pair], prior: Prior, curvature: Curvature
+) -> Direction:
+    """Newton step corrected by past steps: L-BFGS whose first guess is the inverse curvature.
+
+    The curvature is that of known states, more than that of the objective where states are
+    uncertain; there plain EM crawls, and the past steps tell how much to lengthen the next
+    (Lange 1995, Statistica Sinica 5, 1-18).
+    """
+    ahead = gradient
+    factors = []
+    for step, fall in reversed(pairs):
+        factor = step.dot(ahead) / step.dot(fall)
+        factors.append(factor)
+        ahead = ahead.plus(fall, -factor)
+    ahead = newton_step(ahead, prior, curvature)
+    for (step, fall), factor in zip(pairs, reversed(factors), strict=True):
+        ahead = ahead.plus(step, factor - fall.dot(ahead) / step.dot(fall))
+    return ahead
 
 
 def refreshes(iteration: int) -> bool:
-    """Whether the curvature is taken anew: every iteration at first, then ever more rarely."""
-    return iteration < 4 or iteration % 5 == 0
+    """Whether the curvature is taken anew: often at first, then every fifth iteration."""
+    return iteration in (0, 2) or iteration % 5 == 0
+
+
+def resumable(iteration: int) -> bool:
+    """Whether an iteration starts from the parameters alone, so that a fit can go on from it."""
+    return iteration % 20 == 0
 
 
 def maximise(
@@ -414,26 +505,31 @@ def maximise(
     enough = tol * max(1, int(data.observed.sum()))
     done = start
     current = start.parameters
-    step: tuple[np.ndarray, np.ndarray] | None = None
+    step: Direction | None = None
+    last: tuple[Direction, Direction] | None = None
+    pairs: list[Pair] = []
     curvature: Curvature | None = None
     if len(start.objective):  # its last iteration is smoothed again, for the messages
-        done = start._replace(objective=start.objective[:-1],
-                              log_likelihood=start.log_likelihood[:-1])
+        done = start._replace(
+            objective=start.objective[:-1], log_likelihood=start.log_likelihood[:-1]
+        )
     try:
         while len(done.objective) < max_iter:
             emission = emission_log_likelihood(data, current.theta, nonlinearity, run)
             posterior = _hmm.forward_backward(
-                current.log_initial, current.log_transition, emission, data.starts
+                current.log_initial, current.log_transition, emission, data.starts, run
             )
             likelihood = float(posterior.log_likelihood.sum())
             objective = likelihood + log_prior(current, prior)
             if step is not None and not objective >= done.objective[-1]:
-                curvature = None
                 if max(np.abs(part).max(initial=0.0) for part in step) < SMALLEST_STEP:
                     return done._replace(converged=True)
-                step = (0.5 * step[0], 0.5 * step[1])
+                # What went wrong is forgotten: the next try is a shorter plain Newton step.
+                step = newton.plus(newton, shorter - 1.0)
+                shorter *= 0.5
+                pairs, curvature, last = [], None, None
                 current = current._replace(
-                    theta=done.parameters.theta + step[0], mean=done.parameters.mean + step[1]
+                    theta=done.parameters.theta + step.theta, mean=done.parameters.mean + step.mean
                 )
                 continue
             done = Fit(
@@ -443,18 +539,32 @@ def maximise(
             )
             on_iteration(done)
             iteration = len(done.objective) - 1
-            if iteration > 0 and done.objective[-1] - done.objective[-2] < enough:
+            # Twice, because one step of an accelerated run can be small by chance.
+            if iteration > 1 and (np.diff(done.objective[-3:]) < enough).all():
                 return done._replace(converged=True)
+            if resumable(iteration):
+                pairs, curvature, last = [], None, None
             probability = posterior.state_probability
             if curvature is None or refreshes(iteration):
                 curvature = factorise(
                     fisher_information(data, current.theta, probability, nonlinearity, run), prior
                 )
-            gradient = expected_gradient(data, current.theta, probability, nonlinearity, run)
-            step = newton_step(gradient, current, prior, curvature)
+            gradient = add_prior_gradient(
+                expected_gradient(data, current.theta, probability, nonlinearity, run),
+                current,
+                prior,
+            )
+            if last is not None:
+                fall = last[1].plus(gradient, -1.0)
+                if last[0].dot(fall) > 0:
+                    pairs = [*pairs, Pair(last[0], fall)][-MEMORY:]
+            newton = newton_step(gradient, prior, curvature)
+            shorter = 1.0 if pairs else 0.5
+            step = accelerated_step(gradient, pairs, prior, curvature) if pairs else newton
+            last = (step, gradient)
             log_transition, log_initial = update_chain(posterior, data.starts, prior)
             current = Parameters(
-                current.theta + step[0], current.mean + step[1], log_transition, log_initial
+                current.theta + step.theta, current.mean + step.mean, log_transition, log_initial
             )
     except KeyboardInterrupt:
         return done._replace(interrupted=True)

@@ -23,7 +23,7 @@ from neurokit_sdr.analysis._hmm_glm import (
     Parameters,
     Prior,
     maximise,
-    refreshes,
+    resumable,
     update_chain,
 )
 from neurokit_sdr.core.seeding import stream
@@ -32,11 +32,8 @@ from neurokit_sdr.snn.point_process import inverse_rate
 #: Smoothing widths of successive starts, in bins.
 WIDTHS = (10, 50, 25, 100)
 
-#: Iterations every start gets before the best are chosen.
-SCREENING = 6
-
-#: How many of them run to convergence.
-FINALISTS = 2
+#: Successive halving: in each round, how many runs go on, and to how many iterations at most.
+ROUNDS = ((1_000_000, 3), (4, 6), (2, 12), (1, 1_000_000))
 
 #: Refinement of the first guess by a Poisson HMM.
 POISSON_ITERATIONS = 8
@@ -49,16 +46,16 @@ class Search(NamedTuple):
     ----------
     runs
         One for each start so far.
-    finished
-        Which of the runs ran to convergence.
+    at_work
+        Which of :data:`ROUNDS` is at work.
     """
 
     runs: list[Fit]
-    finished: list[int]
+    at_work: int
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """The search as named arrays, for a checkpoint."""
-        arrays = {"finished": np.array(self.finished, dtype=np.int64)}
+        arrays = {"at_work": np.array(self.at_work)}
         for number, fit in enumerate(self.runs):
             arrays[f"{number}.objective"] = fit.objective
             arrays[f"{number}.log_likelihood"] = fit.log_likelihood
@@ -82,7 +79,7 @@ class Search(NamedTuple):
                     bool(arrays[f"{number}.converged"]),
                 )
             )
-        return cls(runs, arrays["finished"].tolist())
+        return cls(runs, int(arrays["at_work"]))
 
 
 def poisson_hmm(
@@ -183,35 +180,38 @@ def search(
     seed: int,
     run: Map,
     resume: Search | None = None,
-    on_iteration: Callable[[Search, Fit, int], None] = lambda so_far, fit, start: None,
+    on_iteration: Callable[[int, Fit], None] = lambda start, fit: None,
+    on_state: Callable[[Search], None] = lambda state: None,
 ) -> tuple[Fit, list[Fit]]:
-    """Try several starts and return the best run and all of them.
+    """Try several starts, drop the worse half again and again, and finish the best.
 
     Parameters
     ----------
     restarts
         How many starts; one state needs only one, whose optimum is the only one.
     resume
-        A search to go on with.
+        A state to go on from.
     on_iteration
-        Called after every iteration with the search as it could be resumed, the run at work and
-        the number of its start.
+        Called after every iteration with the number of the start and its run.
+    on_state
+        Called with every state from which the search can go on to the same end.
 
     Returns
     -------
     best, runs
     """
     restarts = restarts if n_states > 1 else 1
-    runs, finished = ([], []) if resume is None else (list(resume.runs), list(resume.finished))
+    runs, first_round = ([], 0) if resume is None else (list(resume.runs), resume.at_work)
 
-    def go_on(number: int, start: Fit, limit: int) -> Fit:
+    def go_on(number: int, limit: int, at_work: int) -> None:
         def report(fit: Fit) -> None:
-            kept = [*runs[:number], fit, *runs[number + 1 :]]
-            on_iteration(Search(kept, list(finished)), fit, number)
+            on_iteration(number, fit)
+            if resumable(len(fit.objective) - 1):
+                on_state(Search([*runs[:number], fit, *runs[number + 1 :]], at_work))
 
-        return maximise(
+        runs[number] = maximise(
             data,
-            start,
+            runs[number],
             prior,
             nonlinearity,
             max_iter=min(limit, max_iter),
@@ -219,25 +219,25 @@ def search(
             run=run,
             on_iteration=report,
         )
+        on_state(Search(list(runs), at_work))
 
-    for number in range(restarts):
-        if number < len(runs) and len(runs[number].objective) >= min(SCREENING, max_iter):
-            continue
-        if number == len(runs):
-            rng = stream(seed, "start", number)
-            width = WIDTHS[number % len(WIDTHS)]
-            none = np.empty(0)
-            runs.append(
-                Fit(first_parameters(data, n_states, prior, nonlinearity, width, rng), none, none)
-            )
-        runs[number] = go_on(number, runs[number], SCREENING)
-        if runs[number].interrupted:
-            break
-    ranked = sorted(range(len(runs)), key=lambda i: -runs[i].objective.max(initial=-np.inf))
-    for number in ranked[:FINALISTS]:
-        if number in finished or any(r.interrupted for r in runs):
-            continue
-        runs[number] = go_on(number, runs[number], max_iter)
-        finished.append(number)
-    best = max(runs, key=lambda fit: fit.objective.max(initial=-np.inf))
-    return best, runs
+    reached = 0
+    for at_work, (places, limit) in enumerate(ROUNDS):
+        if at_work == 0:
+            chosen = list(range(restarts))
+        else:
+            # Compared where this round began, so that going on from a checkpoint chooses alike.
+            value = [run.objective[:reached].max(initial=-np.inf) for run in runs]
+            chosen = sorted(range(restarts), key=lambda i: -value[i])[:places]  # noqa: B023
+        reached = limit
+        for number in chosen if at_work >= first_round else []:
+            if number == len(runs):
+                rng = stream(seed, "start", number)
+                width = WIDTHS[number % len(WIDTHS)]
+                start = first_parameters(data, n_states, prior, nonlinearity, width, rng)
+                runs.append(Fit(start, np.empty(0), np.empty(0)))
+            if not runs[number].converged:
+                go_on(number, limit, at_work)
+            if runs[number].interrupted:
+                return runs[number], runs
+    return runs[chosen[0]], runs

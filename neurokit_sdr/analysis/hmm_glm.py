@@ -210,12 +210,10 @@ class HMMGLM(Estimator):
             core.parallel_map(thread_count()) as run,
         ):
 
-            def report(so_far: Search, fit: core.Fit, start: int) -> None:
+            def report(start: int, fit: core.Fit) -> None:
                 text = f"start {start}, log posterior {fit.objective[-1]:.1f}"
                 bar.set_postfix_str(text, refresh=False)
                 bar.update()
-                if core.refreshes(len(fit.objective) - 1):
-                    saved.write(so_far.to_arrays())
 
             best, runs = search(
                 arrays,
@@ -229,6 +227,7 @@ class HMMGLM(Estimator):
                 run=run,
                 resume=None if state is None else Search.from_arrays(state),
                 on_iteration=report,
+                on_state=lambda state: saved.write(state.to_arrays()),
             )
             emission = core.emission_log_likelihood(
                 arrays, best.parameters.theta, self.nonlinearity, run
@@ -441,8 +440,7 @@ class _Decoded(NamedTuple):
 def _arrays(data: xr.Dataset, time_constants: Sequence[float]) -> core.Data:
     sequences = flatten(data)
     kernel = exponential_kernel(time_constants, float(data.attrs["bin_size"]))
-    design = core.history_features(*sequences, kernel)
-    return core.Data(sequences.counts, design, sequences.starts, sequences.observed)
+    return core.make_data(*sequences, kernel)
 
 
 def _refuse_hopeless(arrays: core.Data, history: object) -> None:

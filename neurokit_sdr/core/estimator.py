@@ -10,7 +10,7 @@ checks, calls and labels. The class looks like this::
             self.n_states = n_states
             self.prior = prior
 
-        def fit(self, data, *, rng=None):
+        def fit(self, data, *, rng=None, progress=True):
             self._check_params()                            # checks happen here, not in __init__
             ...
             self.result_ = results.stamp(...)               # exactly one new attribute
@@ -114,7 +114,7 @@ class Estimator(ABC):
             results.register(cls)
 
     @abstractmethod
-    def fit(self, data: xr.Dataset, *, rng: RNG = None) -> Self:
+    def fit(self, data: xr.Dataset, *, rng: RNG = None, progress: bool = True) -> Self:
         """Fit to data and set ``result_``."""
 
     @abstractmethod

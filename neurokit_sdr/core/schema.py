@@ -276,11 +276,21 @@ def check_unique_units(data: xr.Dataset) -> None:
         )
 
 
+def _seconds(data: xr.Dataset, name: str) -> float:
+    value = data.attrs[name]
+    if isinstance(value, str) or np.ndim(value) > 0:
+        raise SchemaError(
+            f"Expected attrs[{name!r}] to be one number of seconds, got {value!r}: set it as a "
+            f"float."
+        )
+    return float(value)
+
+
 def _check_spikes(data: xr.Dataset) -> None:
     check_unique_units(data)
     time = np.asarray(data["spike_time"].values)
     unit = np.asarray(data["spike_unit"].values)
-    start, stop = float(data.attrs["t_start"]), float(data.attrs["t_stop"])
+    start, stop = _seconds(data, "t_start"), _seconds(data, "t_stop")
     if not (np.isfinite(start) and np.isfinite(stop) and stop >= start):
         raise SchemaError(
             f"Expected finite attrs t_start <= t_stop in seconds, got {start} and {stop}: give "
@@ -317,9 +327,12 @@ def _check_spikes(data: xr.Dataset) -> None:
 
 def _check_counts(data: xr.Dataset) -> None:
     check_unique_units(data)
-    bin_size = data.attrs["bin_size"]
+    bin_size = _seconds(data, "bin_size")
     if not np.isfinite(bin_size) or bin_size <= 0:
-        raise SchemaError(f"Expected attrs['bin_size'] > 0 seconds, got {bin_size}.")
+        raise SchemaError(
+            f"Expected attrs['bin_size'] > 0 seconds, got {bin_size}: bin again with "
+            f"nks.bin_spikes, or set the width the counts were made with."
+        )
     count = data["count"]
     if "trial" in count.dims and "trial_length" in data.variables:
         length = data["trial_length"].values

@@ -141,13 +141,17 @@ class Train:
     per_spike: dict[str, np.ndarray]
 
 
+#: Name, onsets and durations in seconds, and labels of one source of events or epochs.
+Marks = tuple[str, np.ndarray, np.ndarray, np.ndarray]
+
+
 @dataclass
 class Part:
     """One segment: its trains, what marks time in it, and what of it is not kept."""
 
     trains: list[Train]
-    events: list[tuple[str, np.ndarray, np.ndarray, np.ndarray]]
-    epochs: list[tuple[str, np.ndarray, np.ndarray, np.ndarray]]
+    events: list[Marks]
+    epochs: list[Marks]
     left: list[str]
     attrs: dict[str, Any]
 
@@ -165,7 +169,8 @@ def _part(segment: Any) -> Part:
         left.append("spike waveforms")
     if any(getattr(t, "left_sweep", None) is not None for t in segment.spiketrains):
         left.append("spike waveforms")
-    events, epochs = [], []
+    events: list[Marks] = []
+    epochs: list[Marks] = []
     for kind, found, kept in (
         ("event", segment.events, events),
         ("epoch", segment.epochs, epochs),
@@ -335,7 +340,7 @@ def _marks(parts: list[Part]) -> dict[str, xr.Dataset]:
     return groups
 
 
-def _joined(found: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray]]) -> list[np.ndarray]:
+def _joined(found: Sequence[Marks]) -> list[np.ndarray]:
     origin = np.concatenate([np.full(onset.size, name) for name, onset, _, _ in found])
     columns = [np.concatenate([item[k] for item in found]) for k in (1, 2, 3)]
     order = np.argsort(columns[0], kind="stable")

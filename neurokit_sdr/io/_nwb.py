@@ -106,8 +106,12 @@ class _Reader(Reading):
         self._electrodes()
         self._interval_tables()
         self._all_series()
+        self._events_tables()
         self._scratch()
-        self.groups = {"/spikes": read_units(self, units), **self.groups}
+        spikes = read_units(self, units)
+        if "/spikes" in self.groups:  # what of our own spikes was no column of the table
+            spikes = spikes.merge(self.groups.pop("/spikes"), combine_attrs="override")
+        self.groups = {"/spikes": spikes, **self.groups}
         self._report_rest()
         _assemble.warn_left_out(self.path, self.left.names)
         return _assemble.session(self.groups, self._attrs())
@@ -196,7 +200,7 @@ class _Reader(Reading):
             if mark:
                 self._restore(mark, _nwb_tables.read_series(one, mark["name"]))
             elif is_a(one, "AnnotationSeries"):
-                self._events(one)
+                self._annotations(one)
             elif is_a(one, "IntervalSeries"):
                 self._interval_series(one)
             elif any(is_a(one, kind) for kind in _OTHER_KINDS):
@@ -252,24 +256,60 @@ class _Reader(Reading):
             dataset = self.groups[group].merge(dataset, combine_attrs="override", join="exact")
         self.groups[group] = dataset
 
-    def _events(self, series: Any) -> None:
+    def _annotations(self, series: Any) -> None:
         onset = _nwb_tables.series_time(series)
         label = _assemble.plain_array(series.data[:])
         if label is None or label.dtype.kind != "U":
             self.left.add(address(series), "labels that are not text")
-            return
-        events = xr.Dataset(
+        else:
+            self._add_events(series.name, onset, np.zeros(onset.size), label)
+
+    def _events_tables(self) -> None:
+        """The events of NWB 2.9 and later: one table per type of event."""
+        for table in self.file.objects.values():
+            if not is_a(table, "EventsTable"):
+                continue
+            self.seen.add(table.object_id)
+            rows = read_table(table, "event", self.left).drop_vars("event", errors="ignore")
+            onset = rows["timestamp"].values.astype(np.float64)
+            duration = np.zeros(onset.size)
+            if "duration" in rows:
+                duration = rows["duration"].values.astype(np.float64)
+            label = np.full(onset.size, table.name)
+            if "annotation" in rows and rows["annotation"].dtype.kind == "U":
+                label = rows["annotation"].values
+            rest = rows.drop_vars(["timestamp", "duration", "annotation"], errors="ignore")
+            self._add_events(table.name, onset, duration, label, rest)
+
+    def _add_events(
+        self,
+        source: str,
+        onset: np.ndarray,
+        duration: np.ndarray,
+        label: np.ndarray,
+        columns: xr.Dataset | None = None,
+    ) -> None:
+        """Add to /events, in order of onset. Columns of one source are empty for the others."""
+        new = xr.Dataset(
             {
                 "event_onset": ("event", onset, {"units": "s"}),
-                "event_duration": ("event", np.zeros(onset.size), {"units": "s"}),
+                "event_duration": ("event", duration, {"units": "s"}),
                 "event_label": ("event", label),
-                "event_source": ("event", np.full(onset.size, series.name)),
+                "event_source": ("event", np.full(onset.size, source)),
             }
         )
-        if "/events" in self.groups:
-            events = xr.concat([self.groups["/events"], events], "event", join="exact")
-        order = np.argsort(events["event_onset"].values, kind="stable")
-        self.groups["/events"] = events.isel(event=order)
+        for name, column in ({} if columns is None else columns.data_vars).items():
+            if column.dims == ("event",):
+                new[_assemble.free_name(str(name), new.variables)] = column
+            else:
+                self.left.add(f"{source}.{name}", "not one value per event")
+        old = self.groups.get("/events")
+        if old is not None:
+            both = [_filled(d, [old, new]) for d in (old, new)]
+            new = xr.concat(both, "event", join="exact", combine_attrs="override")
+        self.groups["/events"] = new.isel(
+            event=np.argsort(new["event_onset"].values, kind="stable")
+        )
 
     def _interval_series(self, series: Any) -> None:
         """NWB marks an interval's start by a positive number and its end by the negative."""
@@ -307,6 +347,18 @@ class _Reader(Reading):
             empty = xr.Dataset(attrs=mark.get("group_attrs", {}))
             dataset = self.groups.get(mark["group"], empty)
             self.groups[mark["group"]] = _nwb_tables.restore(dataset, mark, np.asarray(values))
+
+
+def _filled(events: xr.Dataset, like: list[xr.Dataset]) -> xr.Dataset:
+    """Events with the columns that any of the Datasets has: "" for text, NaN for numbers."""
+    for name in dict.fromkeys(str(n) for d in like for n in d.data_vars):
+        kinds = {d[name].dtype.kind for d in like if name in d}
+        empty = "" if kinds == {"U"} else np.nan
+        if name not in events:
+            events = events.assign({name: ("event", np.full(events.sizes["event"], empty))})
+        elif len(kinds) > 1:  # text in one table, numbers in another: text holds both
+            events = events.assign({name: events[name].astype(np.str_)})
+    return events
 
 
 def _is_column(item: Any) -> bool:

@@ -28,6 +28,7 @@ _TEXT_FIELDS = (
     "virus",
     "lab",
 )
+_SUBJECT_FIELDS = ("age", "description", "genotype", "sex", "species", "weight", "strain")
 #: Column names that NWB tables give a meaning or shape of their own.
 _RESERVED = {
     "id",
@@ -58,22 +59,28 @@ def write_nwb(
     import pynwb
 
     groups, attrs = _groups(session)
+    given = {
+        "identifier": identifier,
+        "session_start_time": session_start_time,
+        "session_description": session_description,
+    }
+    attrs |= {k: v for k, v in given.items() if v is not None}
     spikes = schema.select(groups["/spikes"], "spikes")
-    identifier = identifier or str(attrs.get("identifier") or results.fingerprint(spikes)[:16])
-    start = _start_time(session_start_time or attrs.get("session_start_time") or _UNKNOWN_START)
-    text = session_description or attrs.get("session_description") or "no description"
+    identifier = str(attrs.get("identifier") or results.fingerprint(spikes)[:16])
+    start = _start_time(attrs.get("session_start_time") or _UNKNOWN_START)
+    text = str(attrs.get("session_description") or "no description")
     file = pynwb.NWBFile(
-        session_description=add_mark(str(text), attrs=encode_attrs(attrs)),
+        session_description=add_mark(text, attrs=encode_attrs(attrs)),
         identifier=identifier,
         session_start_time=start,
         file_create_date=start,  # the same input gives the same file
         **{k: str(attrs[k]) for k in _TEXT_FIELDS if k in attrs},
     )
-    subject = {k[8:]: str(v) for k, v in attrs.items() if str(k).startswith("subject_")}
-    allowed = {"age", "description", "genotype", "sex", "species", "subject_id", "weight", "strain"}
-    subject = {("subject_id" if k == "id" else k): v for k, v in subject.items()}
+    subject = {k: str(attrs[f"subject_{k}"]) for k in _SUBJECT_FIELDS if f"subject_{k}" in attrs}
+    if "subject_id" in attrs:
+        subject["subject_id"] = str(attrs["subject_id"])
     if subject:
-        file.subject = pynwb.file.Subject(**{k: v for k, v in subject.items() if k in allowed})
+        file.subject = pynwb.file.Subject(**subject)
     _Writer(file, spikes, groups).write()
     _fix_object_ids(file, identifier)
     with atomic_path(path) as temporary, pynwb.NWBHDF5IO(str(temporary), "w") as stream:
@@ -94,7 +101,7 @@ def _groups(session: xr.Dataset | xr.DataTree) -> tuple[dict[str, xr.Dataset], d
                 f"{sorted(map(str, root.variables))} on its root: put them in a group such as "
                 f"/behavior or /truth."
             )
-        attrs = dict(session.attrs)
+        attrs = {str(k): v for k, v in session.attrs.items()}
     else:
         groups, attrs = {"/spikes": session}, {}
     if "/spikes" not in groups:
@@ -146,8 +153,8 @@ class _Writer:
         from hdmf.common import ElementIdentifiers, VectorData, VectorIndex
         from pynwb.misc import Units
 
-        unit = np.asarray(spikes["spike_unit"].values)
-        order = np.argsort(unit, kind="stable")
+        spikes = spikes.isel(spike=np.argsort(spikes["spike_unit"].values, kind="stable"))
+        unit = spikes["spike_unit"].values
         ends = np.cumsum(np.bincount(unit, minlength=spikes.sizes["unit"])).astype(np.uint64)
         columns: list[Any] = []
 
@@ -160,7 +167,7 @@ class _Writer:
             if variable.dims != ("spike",) or name == "spike_unit":
                 continue
             column = "spike_times" if name == "spike_time" else _column_name(name, columns)
-            values = _storable(variable, f"/spikes/{name}")[order]
+            values = _storable(variable, f"/spikes/{name}")
             ragged(column, values, ends, _mark_variable(spikes, name, "per spike"))
         n_units = spikes.sizes["unit"]
         window = np.array([[spikes.attrs["t_start"], spikes.attrs["t_stop"]]], dtype=np.float64)
@@ -281,9 +288,9 @@ class _Writer:
             if "timestamps" in clock:
                 clock = {"timestamps": series}  # the next series link to these, not a copy
         rest = set(map(str, dataset.variables)) - set(timed) - ({"time"} if timed else set())
-        for name in dataset.variables:
-            if name in rest:
-                self._scratch(group, dataset, name)
+        for left in dataset.variables:
+            if left in rest:
+                self._scratch(group, dataset, left)
 
     def _module(self, name: str, group: str, dataset: xr.Dataset) -> Any:
         if name in self.file.processing:

@@ -137,6 +137,6 @@ def _fit_and_score(task: tuple[Estimator, Fold, int]) -> tuple[float, float, str
     with warnings.catch_warnings():
         # Said once, in the table's status, and not once per worker.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted.fit(fold.train, rng=seed)
+        fitted.fit(fold.train, rng=seed, progress=False)
     status = str(fitted.result_.attrs["status"])
     return fitted.score(fold.test), fitted.score(fold.train), status
