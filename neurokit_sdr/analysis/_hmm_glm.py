@@ -466,8 +466,8 @@ def accelerated_step(
 
 
 def refreshes(iteration: int) -> bool:
-    """Whether the curvature is taken anew: often at first, then every fifth iteration."""
-    return iteration in (0, 2) or iteration % 5 == 0
+    """Whether the curvature is taken anew: past steps make up for its age."""
+    return iteration in (2, 6) or resumable(iteration)
 
 
 def resumable(iteration: int) -> bool:

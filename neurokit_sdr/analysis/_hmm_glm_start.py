@@ -30,10 +30,10 @@ from neurokit_sdr.core.seeding import stream
 from neurokit_sdr.snn.point_process import inverse_rate
 
 #: Smoothing widths of successive starts, in bins.
-WIDTHS = (10, 50, 25, 100)
+WIDTHS = (10, 50, 100, 25, 5)
 
 #: Successive halving: in each round, how many runs go on, and to how many iterations at most.
-ROUNDS = ((1_000_000, 3), (4, 6), (2, 12), (1, 1_000_000))
+ROUNDS = ((1_000_000, 3), (5, 6), (3, 12), (2, 1_000_000))
 
 #: Refinement of the first guess by a Poisson HMM.
 POISSON_ITERATIONS = 8

@@ -137,11 +137,11 @@ class HMMGLM(Estimator):
         prior: str = "gaussian",
         nonlinearity: str = "softplus",
         history: float | Sequence[float] | None = 0.02,
-        prior_sd: float = 1 / 3,
+        prior_sd: float = 0.5,
         stickiness: float = 10.0,
-        restarts: int = 8,
+        restarts: int = 10,
         max_iter: int = 300,
-        tol: float = 1e-6,
+        tol: float = 1e-5,
     ) -> None:
         self.n_states = n_states
         self.prior = prior

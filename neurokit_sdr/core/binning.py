@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,7 +55,8 @@ def bin_spikes(
     Raises
     ------
     ParameterError
-        If ``bin_size`` is not a positive number, or longer than the recording or a trial.
+        If ``bin_size`` is not a positive number, or longer than the recording or a trial, or
+        ``chunks`` is not a positive whole number.
     SchemaError
         If the spikes break the schema, or a trial reaches outside the recording.
 
@@ -69,6 +71,7 @@ def bin_spikes(
     """
     spikes = schema.select(session, "spikes")
     width = _check_bin_size(bin_size)
+    _check_chunks(chunks)
     start, stop = float(spikes.attrs["t_start"]), float(spikes.attrs["t_stop"])
     per_unit = {
         name: c.variable for name, c in spikes.coords.items() if set(c.dims) <= {"unit"}
@@ -194,8 +197,15 @@ def concat_trials(sessions: Sequence[xr.Dataset]) -> xr.Dataset:
             rows.append(counts[trial, :length])
             masks.append(observed[trial, :length])
             origin.append(number)
+    if not rows:
+        raise SchemaError(
+            f"Expected at least one trial in the sessions to join, got none in {len(checked)} of "
+            f"them."
+        )
     length = np.array([len(r) for r in rows], dtype=np.int64)
-    count = np.zeros((len(rows), length.max(), first.sizes["unit"]), dtype=rows[0].dtype)
+    # Counts with missing values are floats; joined to whole numbers they stay so.
+    kind = np.result_type(*{r.dtype for r in rows})
+    count = np.zeros((len(rows), length.max(), first.sizes["unit"]), dtype=kind)
     observed = np.ones(count.shape[:2], dtype=bool)
     for trial, (row, mask) in enumerate(zip(rows, masks, strict=True)):
         count[trial, : len(row)] = row
@@ -218,24 +228,33 @@ def concat_trials(sessions: Sequence[xr.Dataset]) -> xr.Dataset:
 
 
 def _check_bin_size(bin_size: float) -> float:
-    try:
-        width = float(bin_size)
-    except (TypeError, ValueError):
-        width = np.nan
-    if not np.isfinite(width) or width <= 0:
+    number = isinstance(bin_size, numbers.Real) and not isinstance(bin_size, bool)
+    if not number or not np.isfinite(bin_size) or bin_size <= 0:
         raise ParameterError(f"Expected bin_size > 0 in seconds, got {bin_size!r}: 0.02 is usual.")
-    return width
+    return float(bin_size)
+
+
+def _check_chunks(chunks: int | None) -> None:
+    whole = isinstance(chunks, numbers.Integral) and not isinstance(chunks, bool)
+    if chunks is not None and not (whole and chunks > 0):
+        raise ParameterError(
+            f"Expected chunks to be a number of bins (or trials) >= 1 or None, got {chunks!r}."
+        )
 
 
 def _check_trials(trials: Any, start: float, stop: float) -> xr.Dataset:
     if isinstance(trials, xr.DataTree):
         trials = trials.to_dataset()
     if not isinstance(trials, xr.Dataset):
-        array = np.asarray(trials, dtype=float)
+        try:
+            array = np.asarray(trials, dtype=float)
+        except (TypeError, ValueError):
+            array = np.empty(0)
         if array.ndim != 2 or array.shape[1] != 2:
+            got = f"shape {array.shape}" if array.size else schema.describe(trials)
             raise SchemaError(
                 f"Expected trials as a Dataset or an array of shape (trial, 2) with start and stop "
-                f"in seconds, got shape {array.shape}."
+                f"in seconds, got {got}."
             )
         trials = xr.Dataset(
             {

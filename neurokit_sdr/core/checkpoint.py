@@ -46,10 +46,11 @@ class Checkpoint:
             return None
         check_file(self._path)
         try:
-            with np.load(self._path, allow_pickle=False) as opened:
+            # Opened here: of a damaged archive np.load would leave the file open.
+            with self._path.open("rb") as stream, np.load(stream, allow_pickle=False) as opened:
                 arrays = {name: opened[name] for name in opened.files}
             identity = str(arrays.pop(_IDENTITY))
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:  # damage surfaces as any kind, by where it sits
             raise FileFormatError(
                 f"{self._path} is not a checkpoint, or is damaged ({error}): delete it to start "
                 f"anew, or give another path."

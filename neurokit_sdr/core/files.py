@@ -64,7 +64,10 @@ def check_hdf5(path: str | os.PathLike[str]) -> Path:
     try:
         with h5py.File(path, "r") as file:
             _refuse_external(file, path, set())
-    except OSError as error:
+    except FileFormatError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        # Damage inside the file surfaces as any of these, by where it sits.
         raise FileFormatError(
             f"{path} is damaged or truncated ({error}): copy or download it again."
         ) from error
@@ -120,9 +123,3 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask

@@ -131,24 +131,36 @@ def load_result(path: str | os.PathLike[str]) -> Any:
     """
     path = check_hdf5(path)
     try:
-        with xr.open_dataset(path, engine="h5netcdf") as opened:
+        with xr.open_dataset(path, engine="h5netcdf", phony_dims="access") as opened:
             result = opened.load()
-    except (ValueError, KeyError, OSError) as error:
+    except Exception as error:  # damage surfaces as any kind, by where it sits
         raise FileFormatError(f"{path} is HDF5 but not a saved result ({error}).") from error
     if "estimator" not in result.attrs or "parameters" not in result.attrs:
         raise FileFormatError(
             f"Expected {path} to be written by nks.save_result, found no estimator named in it: "
             f"open it with xarray.open_dataset."
         )
-    version = int(result.attrs["schema_version"])
+    result.attrs = {k: _plain(v) for k, v in result.attrs.items()}
+    version = result.attrs.get("schema_version")
+    if not isinstance(version, int):
+        raise FileFormatError(
+            f"Expected {path} to say which schema it follows, got {version!r}: it was changed "
+            f"after it was saved, or is damaged."
+        )
     if version > schema.SCHEMA_VERSION:
         raise FileFormatError(
             f"{path} follows schema {version}, this package knows {schema.SCHEMA_VERSION}: upgrade "
             f"neurokit-sdr to at least {result.attrs['neurokit_sdr_version']}."
         )
-    result.attrs = {k: _plain(v) for k, v in result.attrs.items()}
     estimator = _find_estimator(str(result.attrs["estimator"]))
-    model = estimator(**json.loads(result.attrs["parameters"]))
+    try:
+        model = estimator(**json.loads(result.attrs["parameters"]))
+    except (ValueError, TypeError) as error:
+        raise FileFormatError(
+            f"Expected the hyper-parameters of {estimator.__name__} in {path}, got "
+            f"{result.attrs['parameters']!r} ({error}): it was written by another version, or is "
+            f"damaged."
+        ) from error
     model.result_ = result
     return model
 

@@ -334,6 +334,12 @@ def _check_counts(data: xr.Dataset) -> None:
             f"nks.bin_spikes, or set the width the counts were made with."
         )
     count = data["count"]
+    for name in ("trial_length", "observed"):
+        if name in data.variables and not set(data[name].dims) <= set(count.dims):
+            raise SchemaError(
+                f"Expected {name!r} with dims that count {count.dims} has, got {data[name].dims}: "
+                f"drop it, or give it the trials and bins of the counts."
+            )
     if "trial" in count.dims and "trial_length" in data.variables:
         length = data["trial_length"].values
         if length.size and (length.min() < 0 or length.max() > data.sizes["time"]):

@@ -61,6 +61,8 @@ def stream(seed: int, *name: str | int) -> np.random.Generator:
     >>> a == stream(0, "restart", 1).random(), a == stream(1, "restart", 0).random()
     (True, False)
     """
-    digest = hashlib.sha256("/".join(map(str, name)).encode()).digest()
+    # Escaped, so that ("a/b",) and ("a", "b") are two names.
+    parts = [str(part).replace("\\", "\\\\").replace("/", "\\/") for part in name]
+    digest = hashlib.sha256("/".join(parts).encode()).digest()
     words = np.frombuffer(digest[:16], dtype=np.uint32)
     return np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=tuple(words)))
