@@ -19,6 +19,15 @@ EPS = np.finfo(float).eps
 _IMAGINARY = 1e-30
 
 
+class Data(NamedTuple):
+    """Sequences one behind the other: counts, features, first bins, and which bins are observed."""
+
+    counts: np.ndarray
+    design: np.ndarray
+    starts: np.ndarray
+    observed: np.ndarray
+
+
 class Enumerated(NamedTuple):
     """Sums over every path of one sequence."""
 
@@ -76,6 +85,8 @@ def sequence_log_likelihood(
     log_initial: np.ndarray, log_transition: np.ndarray, log_likelihood: np.ndarray
 ) -> Any:
     """The forward recursion of one sequence."""
+    if len(log_initial) == 1:  # nothing to sum over
+        return log_likelihood.sum()
     alpha = log_initial + log_likelihood[0]
     for row in log_likelihood[1:]:
         alpha = log_sum_exp(alpha[:, None] + log_transition, 0) + row
@@ -127,10 +138,15 @@ def history_features(
     return design
 
 
+def _decay(eta: Any) -> Any:
+    """exp(-|eta|), for complex numbers near the real axis too."""
+    return np.exp(np.where(np.real(eta) > 0, -eta, eta))
+
+
 RATES: dict[str, Callable[[Any], Any]] = {
-    "softplus": lambda eta: np.log1p(np.exp(eta)),
+    "softplus": lambda eta: np.where(np.real(eta) > 0, eta, 0) + np.log1p(_decay(eta)),
     "exp": np.exp,
-    "sigmoid": lambda eta: 1 / (1 + np.exp(-eta)),
+    "sigmoid": lambda eta: np.where(np.real(eta) > 0, 1, _decay(eta)) / (1 + _decay(eta)),
 }
 
 
@@ -145,7 +161,9 @@ def poisson_log_likelihood(
     out = np.zeros((len(counts), len(theta)), dtype=theta.dtype)
     for s, weights in enumerate(theta):
         expected = RATES[nonlinearity](design @ weights.T)
-        out[:, s] = (counts * np.log(expected) - expected - gammaln(counts + 1)).sum(axis=1)
+        with np.errstate(divide="ignore"):  # a rate of 0 where there is a spike: impossible
+            log_rate = np.log(np.where(counts > 0, expected, 1))
+        out[:, s] = (counts * log_rate - expected - gammaln(counts + 1)).sum(axis=1)
     return np.where(observed[:, None], out, 0.0)
 
 

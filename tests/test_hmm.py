@@ -133,6 +133,30 @@ def test_states_whose_likelihoods_differ_by_more_than_exp_can_hold(seed):
     compare_with_all_paths(*chain(rng, 3), log_likelihood, np.array([0, 4]), tolerance)
 
 
+@pytest.mark.filterwarnings("ignore:divide by zero encountered in log")
+def test_a_state_that_seemed_lost_comes_back():
+    # With no way to change state, what counts is the sum over time: state 1 falls behind by more
+    # than a float can tell, in steps that each look harmless, and then wins.
+    log_likelihood = np.zeros((6, 2))
+    log_likelihood[:2, 1] = -500.0
+    log_likelihood[2:, 0] = -500.0
+    compare_with_all_paths(
+        np.log([0.5, 0.5]), np.log(np.eye(2)), log_likelihood, np.array([0, 6]), EXACT
+    )
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero encountered in log")
+@pytest.mark.parametrize("number", range(20))
+def test_states_that_never_mix_keep_their_sums(number, seed):
+    rng = np.random.default_rng([seed, number])
+    log_likelihood = rng.uniform(-560, 0, (8, 2))
+    transition = np.eye(2) if number % 2 else np.array([[0.9, 0.1], [0.0, 1.0]])
+    tolerance = max(EXACT, 8 * EPS * 560 * 8)
+    compare_with_all_paths(
+        np.log([0.5, 0.5]), np.log(transition), log_likelihood, np.array([0, 8]), tolerance
+    )
+
+
 def test_long_sequences_match_an_independent_implementation(seed):
     rng = np.random.default_rng(seed)
     log_initial, log_transition = chain(rng, 4)

@@ -39,7 +39,7 @@ RANKS = {
 }
 
 #: Modules that make up a room together.
-ROOM_OF = {"__main__": "program", "_report": "program"}
+ROOM_OF = {"__main__": "program", "_pipeline": "program", "_report": "program"}
 
 #: Modules that no bare import may load: each costs seconds, and not everyone installs it.
 HEAVY = ("jax", "numba", "pymc", "mne", "pynwb", "matplotlib")

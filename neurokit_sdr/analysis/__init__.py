@@ -10,6 +10,7 @@ from __future__ import annotations
 from neurokit_sdr.core.errors import MissingDependencyError
 
 try:
+    from neurokit_sdr.analysis.behavior import states_by_position as states_by_position
     from neurokit_sdr.analysis.hmm_glm import HMMGLM as HMMGLM
 except ModuleNotFoundError as error:
     raise MissingDependencyError(

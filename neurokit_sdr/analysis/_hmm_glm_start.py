@@ -29,14 +29,15 @@ from neurokit_sdr.analysis._hmm_glm import (
 from neurokit_sdr.core.seeding import stream
 from neurokit_sdr.snn.point_process import inverse_rate
 
-#: Smoothing widths of successive starts, in bins.
-WIDTHS = (10, 50, 100, 25, 5)
+#: What successive starts cluster: the width of smoothing in bins, and whether every unit counts
+#: alike or the busy ones more.
+VIEWS = ((50, True), (50, False), (10, False), (100, True), (25, True))
 
 #: Successive halving: in each round, how many runs go on, and to how many iterations at most.
 ROUNDS = ((1_000_000, 3), (5, 6), (3, 12), (2, 1_000_000))
 
 #: Refinement of the first guess by a Poisson HMM.
-POISSON_ITERATIONS = 8
+POISSON_ITERATIONS = 4
 
 
 class Search(NamedTuple):
@@ -122,17 +123,25 @@ def poisson_hmm(
 
 
 def cluster_bins(
-    counts: np.ndarray, starts: np.ndarray, n_states: int, width: int, rng: np.random.Generator
+    counts: np.ndarray,
+    starts: np.ndarray,
+    n_states: int,
+    view: tuple[int, bool],
+    rng: np.random.Generator,
 ) -> np.ndarray:
     """First guess of the states: k-means on square roots of smoothed counts, shape (time, state).
 
-    The square root makes the variance of a Poisson count nearly the same at every rate.
+    The square root makes the variance of a Poisson count nearly the same at every rate. A view is
+    one of :data:`VIEWS`.
     """
+    width, alike = view
     smooth = np.empty(counts.shape)
     for first, last in zip(starts[:-1], starts[1:], strict=True):
         smooth[first:last] = np.sqrt(
             uniform_filter1d(counts[first:last].astype(float), width, axis=0, mode="nearest")
         )
+    if alike:
+        smooth /= smooth.std(axis=0) + 1e-3
     chosen = smooth
     if len(smooth) > 20_000:
         chosen = smooth[np.sort(rng.choice(len(smooth), 20_000, replace=False))]
@@ -148,11 +157,11 @@ def first_parameters(
     n_states: int,
     prior: Prior,
     nonlinearity: str,
-    width: int,
+    view: tuple[int, bool],
     rng: np.random.Generator,
 ) -> Parameters:
     """k-means, then a Poisson HMM, then biases from its rates and no coupling."""
-    guess = cluster_bins(data.counts, data.starts, n_states, width, rng)
+    guess = cluster_bins(data.counts, data.starts, n_states, view, rng)
     rates, log_transition, log_initial, _, _ = poisson_hmm(
         data.counts,
         data.starts,
@@ -233,8 +242,8 @@ def search(
         for number in chosen if at_work >= first_round else []:
             if number == len(runs):
                 rng = stream(seed, "start", number)
-                width = WIDTHS[number % len(WIDTHS)]
-                start = first_parameters(data, n_states, prior, nonlinearity, width, rng)
+                view = VIEWS[number % len(VIEWS)]
+                start = first_parameters(data, n_states, prior, nonlinearity, view, rng)
                 runs.append(Fit(start, np.empty(0), np.empty(0)))
             if not runs[number].converged:
                 go_on(number, limit, at_work)
