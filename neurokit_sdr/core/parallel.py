@@ -87,10 +87,11 @@ def map_tasks(
     NeurokitError
         If workers keep dying.
     """
-    if executor is not None and not hasattr(executor, "submit"):
+    # A class has submit too: ThreadPoolExecutor where ThreadPoolExecutor() was meant.
+    if executor is not None and (isinstance(executor, type) or not hasattr(executor, "submit")):
         raise ParameterError(
             f"Expected executor to be a concurrent.futures.Executor or None, got "
-            f"{type(executor).__name__}: for dask pass Client(...).get_executor()."
+            f"{executor!r}: for dask pass Client(...).get_executor()."
         )
     results: dict[int, Result] = {}
     with progress_bar(len(tasks), description, progress) as bar:

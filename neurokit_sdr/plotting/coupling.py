@@ -216,7 +216,7 @@ def _new_grid(n_rows: int, n_states: int, columns: int, tall: float) -> np.ndarr
     n_lines = -(-n_states // columns)
     side = 2.2 if columns <= 3 and n_rows * n_lines <= 3 else 1.8
     figure = pyplot().figure(
-        figsize=(side * columns + 1.8, (side * tall + 0.1) * n_lines * n_rows + 0.7)
+        figsize=(side * columns + 1.8, max((side * tall + 0.1) * n_lines * n_rows + 0.7, 3.0))
     )
     spec = figure.add_gridspec(n_lines * n_rows, columns)
     grid = np.empty((n_rows, n_states), dtype=object)
