@@ -85,7 +85,7 @@ def ours(name: str, seeds: int) -> dict[str, Any]:
 
 
 def cold(name: str, compiled: str) -> dict[str, float]:
-    """Seconds of the first and second fit in a fresh process whose compiled code lies in a folder."""
+    """Seconds of two fits in a fresh process that keeps compiled code in a folder."""
     return run_json(sys.executable, Path(__file__), name, "--child", NUMBA_CACHE_DIR=compiled)
 
 
@@ -180,8 +180,9 @@ def compare(name: str, seeds: int, peer_seeds: int) -> dict[str, Any]:
     )
     oracle = statistics.median(r["oracle"] for r in mine["fits"])
     print(
-        f"true parameters {oracle:.4f}; ours within {problem['margin']} of them on {mine['within']} "
-        f"of {seeds} seeds; first fit of a process with compiled code cached {cached['first']:.2f} s\n"
+        f"true parameters {oracle:.4f}; ours within {problem['margin']} of them on "
+        f"{mine['within']} of {seeds} seeds; first fit of a process that finds its compiled code "
+        f"cached {cached['first']:.2f} s\n"
     )
     return {"ours": mine, "cold": nothing, "cached": cached, "peers": found, "ratios": ratios}
 

@@ -26,9 +26,9 @@ GLM, MULTI, POISSON, OURS = (
 )
 WARNING = (
     "Held-out likelihood keeps rising with the number of states, as it does for most recordings: "
-    "it says how well activity is predicted, not how many states there are, and cannot choose their "
-    "number by itself. A single-state GLM with slow time constants takes a large part of the gain of "
-    "two or three states; believe states only for what they explain beyond it."
+    "it says how well activity is predicted, not how many states there are, and cannot choose "
+    "their number by itself. A single-state GLM with slow time constants takes a large part of the "
+    "gain of two or three states; believe states only for what they explain beyond it."
 )
 
 
@@ -96,7 +96,9 @@ def bundled_path() -> Path:
     for folder in (package.parent / "data", package / "_bundled"):
         if (folder / BUNDLED).exists():
             return folder / BUNDLED
-    raise FileFormatError(f"{BUNDLED} is missing from the installation: install neurokit-sdr again.")
+    raise FileFormatError(
+        f"{BUNDLED} is missing from the installation: install neurokit-sdr again."
+    )
 
 
 def _analyse_bundled(report: Report, out: Path) -> None:
@@ -127,7 +129,7 @@ def _analyse_bundled(report: Report, out: Path) -> None:
     report.table(
         rows,
         ["measure", "value"],
-        "Recovery of the truth. No method can decode the states better than the true parameters do.",
+        "Recovery of the truth. The true parameters set the mark that any method can reach.",
     )
     _report_fit(report, fitted, counts, name="bundled", truth=truth, order=match.order)
 
@@ -166,7 +168,8 @@ def _describe(counts: xr.Dataset) -> str:
     width = float(counts.attrs["bin_size"])
     spikes = int(counts["count"].sum())
     return (
-        f"{counts.sizes['unit']} units, {spikes:,} spikes, {counts.sizes['time'] * width:,.0f} s in "
+        f"{counts.sizes['unit']} units, {spikes:,} spikes, "
+        f"{counts.sizes['time'] * width:,.0f} s in "
         f"{counts.sizes['time']:,} bins of {1000 * width:g} ms."
     )
 
@@ -174,7 +177,8 @@ def _describe(counts: xr.Dataset) -> str:
 def _fit(model: Estimator, counts: xr.Dataset, seed: int) -> Estimator:
     begun = time.perf_counter()
     fitted = model.fit(counts, rng=seed)
-    say(f"   {model!r}\n   {fitted.result_.attrs['status']}, {time.perf_counter() - begun:.1f} s")
+    seconds = time.perf_counter() - begun
+    say(f"   {model!r}\n   {fitted.result_.attrs['status']}, {seconds:.1f} s")
     return fitted
 
 

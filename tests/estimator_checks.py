@@ -249,14 +249,12 @@ def check_no_seed_is_recorded_and_repeats(estimator: Estimator, make_data: MakeD
     data = example(make_data)
     drawn = fit(fresh(estimator), data, rng=None).result_
     assert drawn.attrs["seed"] != fit(fresh(estimator), data, rng=None).result_.attrs["seed"]
-    xr.testing.assert_identical(
-        fit(fresh(estimator), data, rng=drawn.attrs["seed"]).result_, drawn
-    )
+    xr.testing.assert_identical(fit(fresh(estimator), data, rng=drawn.attrs["seed"]).result_, drawn)
 
 
 def check_wrong_rng_is_refused(estimator: Estimator, make_data: MakeData) -> None:
     data = example(make_data)
-    for wrong in (np.random.RandomState(0), -1, 1.5, "0", True, [1], np.random):  # noqa: NPY002
+    for wrong in (np.random.RandomState(0), -1, 1.5, "0", True, [1], np.random):
         with raises(ParameterError, "rng"):
             fit(fresh(estimator), data, rng=wrong)
 
@@ -282,9 +280,7 @@ def check_result_says_where_it_comes_from(estimator: Estimator, make_data: MakeD
     for name, kind in REQUIRED_ATTRS.items():
         assert isinstance(result.attrs[name], kind), name
     assert result.attrs["estimator"] == type(estimator).__name__
-    assert json.loads(result.attrs["parameters"]) == json.loads(
-        json.dumps(estimator.get_params())
-    )
+    assert json.loads(result.attrs["parameters"]) == json.loads(json.dumps(estimator.get_params()))
     assert result.attrs["neurokit_sdr_version"] == nks.__version__
     schema.check_attrs(result)
     other = fit(fresh(estimator), example(make_data, 1)).result_
@@ -333,9 +329,7 @@ def check_pickles_for_executors(estimator: Estimator, make_data: MakeData) -> No
 # -- predict, score, simulate -------------------------------------------------------------------
 
 
-def check_prediction_is_labelled_like_the_input(
-    estimator: Estimator, make_data: MakeData
-) -> None:
+def check_prediction_is_labelled_like_the_input(estimator: Estimator, make_data: MakeData) -> None:
     data = example(make_data)
     size = data.sizes["time"]
     data = data.assign_coords(
@@ -440,11 +434,12 @@ def check_silence_is_refused(estimator: Estimator, make_data: MakeData) -> None:
 
 def check_one_unit_is_refused_or_fitted(estimator: Estimator, make_data: MakeData) -> None:
     data = example(make_data).isel(unit=[0])
+    refusal = ""
     try:
         fit(fresh(estimator), data).predict(data)
     except SchemaError as error:
-        assert "unit" in str(error)
-        assert "got 1" in str(error)
+        refusal = str(error)
+    assert refusal == "" or ("unit" in refusal and "got 1" in refusal)
 
 
 def check_wrong_dims_are_refused(estimator: Estimator, make_data: MakeData) -> None:
@@ -485,9 +480,7 @@ def check_missing_bins_may_not_be_all(estimator: Estimator, make_data: MakeData)
         return
     dims = data[main_variable(data)].dims[:-1]
     shape = [data.sizes[d] for d in dims]
-    refused(
-        estimator, make_data, data.assign(observed=(dims, np.zeros(shape, bool))), "observed"
-    )
+    refused(estimator, make_data, data.assign(observed=(dims, np.zeros(shape, bool))), "observed")
     fit(estimator, data.assign(observed=(dims, np.ones(shape, bool))))
 
 
@@ -563,6 +556,7 @@ def check_everything_is_documented(estimator: Estimator, make_data: MakeData) ->
 
 
 CHECKS: list[Callable[[Estimator, MakeData], None]] = [
-    function for name, function in list(globals().items()) if name.startswith("check_")
-    and function is not check_estimator
+    function
+    for name, function in list(globals().items())
+    if name.startswith("check_") and function is not check_estimator
 ]

@@ -145,7 +145,8 @@ def _decay(eta: Any) -> Any:
 
 RATES: dict[str, Callable[[Any], Any]] = {
     "softplus": lambda eta: np.where(np.real(eta) > 0, eta, 0) + np.log1p(_decay(eta)),
-    "exp": np.exp,
+    # The package's largest rate; a float has none much larger.
+    "exp": lambda eta: np.exp(np.where(np.real(eta) > 690, 690, eta)),
     "sigmoid": lambda eta: np.where(np.real(eta) > 0, 1, _decay(eta)) / (1 + _decay(eta)),
 }
 
@@ -177,9 +178,7 @@ def log_posterior(
     log_initial: np.ndarray,
 ) -> Any:
     """The objective of the HMM-GLM, with the states summed out; up to the prior's constants."""
-    emission = poisson_log_likelihood(
-        data.counts, data.design, data.observed, theta, nonlinearity
-    )
+    emission = poisson_log_likelihood(data.counts, data.design, data.observed, theta, nonlinearity)
     total = 0.0
     for first, last in itertools.pairwise(data.starts):
         total = total + sequence_log_likelihood(log_initial, log_transition, emission[first:last])
@@ -224,12 +223,15 @@ def poisson_hmm(
         log_initial = np.log(initial / initial.sum())
         spikes, mass = probability.T @ counts, probability.sum(axis=0)
         for s, n in np.ndindex(bias.shape):
-
-            def slope(b, s=s, n=n):
-                pull = (b - prior.bias_mean[n]) / prior.bias_sd**2
-                return spikes[s, n] - mass[s] * np.exp(b) - pull
-
-            bias[s, n] = brentq(slope, -50, 10, xtol=1e-14, rtol=4 * EPS)
+            bias[s, n] = brentq(
+                lambda b, x=spikes[s, n], w=mass[s], b0=prior.bias_mean[n]: (
+                    x - w * np.exp(b) - (b - b0) / prior.bias_sd**2
+                ),
+                -50,
+                10,
+                xtol=1e-14,
+                rtol=4 * EPS,
+            )
     return bias, log_transition, log_initial
 
 

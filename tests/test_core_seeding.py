@@ -34,7 +34,7 @@ def test_none_is_fresh_each_time():
 
 @pytest.mark.parametrize(
     "wrong",
-    [-1, 2**63, 1.0, "1", True, np.bool_(True), [1], np.random.RandomState(0), np.random],  # noqa: NPY002
+    [-1, 2**63, 1.0, "1", True, np.bool_(True), [1], np.random.RandomState(0), np.random],
 )
 def test_anything_else_is_refused(wrong):
     with pytest.raises(ParameterError, match=r"Expected rng to be.*got"):
@@ -50,9 +50,7 @@ def test_a_name_is_always_the_same_stream():
 
 def test_streams_of_any_seeds_and_names_differ():
     names = [("a",), ("b",), ("a", 0), ("a", 1), ("a", 1, 0), ("a", 10), ("ab",), ("a", "b")]
-    drawn = {
-        stream(seed, *name).bytes(8) for seed, name in itertools.product(range(30), names)
-    }
+    drawn = {stream(seed, *name).bytes(8) for seed, name in itertools.product(range(30), names)}
     assert len(drawn) == 30 * len(names)
 
 

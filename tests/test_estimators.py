@@ -56,9 +56,9 @@ def public_estimators() -> dict[str, type]:
             modules.append(importlib.import_module(info.name))
         for module in modules:
             for name, member in vars(module).items():
-                if inspect.isclass(member) and issubclass(member, Estimator):
-                    if not inspect.isabstract(member) and not name.startswith("_"):
-                        found[name] = member
+                concrete = inspect.isclass(member) and not inspect.isabstract(member)
+                if concrete and issubclass(member, Estimator) and not name.startswith("_"):
+                    found[name] = member
     return found
 
 
@@ -138,9 +138,9 @@ def test_check_estimator_runs_them_all(monkeypatch):
 
 def test_a_file_of_an_unknown_estimator_says_which_are_known(tmp_path):
     case = CASES["HMMGLM"]
-    model = estimator_checks.fit(copy.deepcopy(case.estimator), switching_counts(
-        np.random.default_rng(0)
-    ))
+    model = estimator_checks.fit(
+        copy.deepcopy(case.estimator), switching_counts(np.random.default_rng(0))
+    )
     model.result_.attrs["estimator"] = "HMMGML"
     nks.save_result(model, tmp_path / "fit.nc")
     with pytest.raises(FileFormatError, match="Did you mean 'HMMGLM'"):

@@ -49,9 +49,7 @@ def compare_with_all_paths(log_initial, log_transition, log_likelihood, starts, 
 @pytest.mark.parametrize("number", range(20))
 def test_messages_equal_the_sum_over_all_paths(number, seed):
     rng = np.random.default_rng([seed, number])
-    compare_with_all_paths(
-        *chain(rng, 3), 3 * rng.standard_normal((4, 3)), np.array([0, 4]), EXACT
-    )
+    compare_with_all_paths(*chain(rng, 3), 3 * rng.standard_normal((4, 3)), np.array([0, 4]), EXACT)
 
 
 @pytest.mark.parametrize("n_states", [1, 2, 3, 5])
@@ -70,9 +68,7 @@ def test_missing_bins_say_nothing(seed):
         rows = log_likelihood.copy()
         rows[missing] = 0.0
         compare_with_all_paths(log_initial, log_transition, rows, np.array([0, 4]), EXACT)
-    found = _hmm.forward_backward(
-        log_initial, log_transition, np.zeros((4, 3)), np.array([0, 4])
-    )
+    found = _hmm.forward_backward(log_initial, log_transition, np.zeros((4, 3)), np.array([0, 4]))
     assert found.log_likelihood[0] == pytest.approx(0, abs=EXACT)
     forward = np.exp(log_initial) @ np.linalg.matrix_power(np.exp(log_transition), 3)
     np.testing.assert_allclose(found.state_probability[3], forward, atol=EXACT)

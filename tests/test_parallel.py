@@ -122,9 +122,12 @@ def test_a_killed_worker_is_replaced_and_finished_tasks_are_kept(tmp_path):
 
 
 def test_workers_that_keep_dying_are_given_up():
-    with limited_threads(2), pytest.raises(
-        NeurokitError,
-        match=rf"killed {POOL_RESTARTS + 1} times with 2 of 2 tasks left.*memory.*executor=",
+    with (
+        limited_threads(2),
+        pytest.raises(
+            NeurokitError,
+            match=rf"killed {POOL_RESTARTS + 1} times with 2 of 2 tasks left.*memory.*executor=",
+        ),
     ):
         map_tasks(die, range(2), progress=False)
 
@@ -217,9 +220,7 @@ def cluster(tmp_path, monkeypatch):
         yield client, tmp_path / "killed"
 
 
-def test_a_dask_cluster_gives_the_same_numbers_also_when_a_worker_is_killed(
-    folds, serial, cluster
-):
+def test_a_dask_cluster_gives_the_same_numbers_also_when_a_worker_is_killed(folds, serial, cluster):
     client, flag = cluster
     with client.get_executor() as executor:
         xr.testing.assert_identical(compare(folds, executor), serial)

@@ -99,9 +99,7 @@ def test_blocks_take_turns_and_lose_nothing(n_blocks):
         lengths = fold["trial_length"].values
         assert len(lengths) == n_blocks // 2
         assert lengths.max() - lengths.min() <= 1
-        parts.append(
-            [fold["count"].values[k, :n] for k, n in enumerate(lengths)]
-        )
+        parts.append([fold["count"].values[k, :n] for k, n in enumerate(lengths)])
         assert fold["depth"].values.tolist() == [0.1, 0.1]
     taken = [block for pair in zip(*parts, strict=True) for block in pair]
     np.testing.assert_array_equal(np.concatenate(taken), counts["count"])

@@ -106,7 +106,7 @@ def most_likely_path(
 
 @numba.njit(cache=True, nogil=True)
 def _smooth_scaled(initial, transition, likelihood, probability, count):
-    """Fill ``probability``, add to ``count``, return the log likelihood; NaN where it underflows."""
+    """Fill ``probability``, add to ``count``, return the log likelihood; NaN on underflow."""
     n_bins, n_states = likelihood.shape
     scale = np.empty(n_bins)
     total = 0.0

@@ -15,16 +15,18 @@ with history :math:`h_t` (D features, the first constant). Priors on the couplin
 
 The objective is the log posterior :math:`\log p(x \mid \theta, P, \pi) + \log p(\theta, \mu, P,
 \pi)`. Each iteration smooths the states, sets :math:`P` and :math:`\pi` to their maximisers and
-moves :math:`\theta` and :math:`\mu` by one Newton step with exact gradient; a step that lowers the
-objective is halved, so it never falls (generalised EM, Dempster, Laird and Rubin 1977).
+moves :math:`\theta` and :math:`\mu` by one Newton step with exact gradient, lengthened by what past
+steps taught (:func:`accelerated_step`). A step that lowers the objective is replaced by a shorter
+one, so it never falls (generalised EM, Dempster, Laird and Rubin 1977).
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -45,7 +47,6 @@ MEMORY = 8
 
 #: A step that still lowers the objective at this size is rounding: EM has converged.
 SMALLEST_STEP = 1e-10
-
 
 
 class Data(NamedTuple):
@@ -222,7 +223,7 @@ def history_features(
     design = np.zeros((n_bins, 1 + n_units * len(kernel)))
     design[:, 0] = 1.0
     features = design[:, 1:].reshape(n_bins, n_units, len(kernel))
-    for first, last in zip(starts[:-1], starts[1:], strict=True):
+    for first, last in itertools.pairwise(starts):
         for h, weights in enumerate(kernel):
             for lag in np.flatnonzero(weights) + 1:
                 if first + lag < last:
@@ -297,7 +298,12 @@ def expected_gradient(
         p = probability[data.active, s]
         rows = np.flatnonzero(p > NEGLIGIBLE)
 
-        def part(cut: slice, rows=rows, p=p, weights=weights) -> np.ndarray:
+        def part(
+            cut: slice,
+            rows: np.ndarray = rows,
+            p: np.ndarray = p,
+            weights: np.ndarray = weights,
+        ) -> np.ndarray:
             chosen = rows[cut]
             x = data.design[chosen]
             slope, _ = _rates.derivatives(x @ weights.T, data.active_counts[chosen], nonlinearity)
@@ -328,7 +334,12 @@ def fisher_information(
         rows = np.flatnonzero(p > NEGLIGIBLE)
         sample = rows[:: max(1, len(rows) // curvature_rows(n_features))]
 
-        def part(cut: slice, rows=sample, p=p, weights=weights) -> np.ndarray:
+        def part(
+            cut: slice,
+            rows: np.ndarray = sample,
+            p: np.ndarray = p,
+            weights: np.ndarray = weights,
+        ) -> np.ndarray:
             chosen = rows[cut]
             x = data.design[chosen]
             _, weight = _rates.derivatives(x @ weights.T, data.active_counts[chosen], nonlinearity)
@@ -407,6 +418,9 @@ class Direction(NamedTuple):
 
     def plus(self, other: Direction, factor: float) -> Direction:
         return Direction(self.theta + factor * other.theta, self.mean + factor * other.mean)
+
+    def scaled(self, factor: float) -> Direction:
+        return Direction(factor * self.theta, factor * self.mean)
 
     def dot(self, other: Direction) -> float:
         return float(np.vdot(self.theta, other.theta) + np.vdot(self.mean, other.mean))
@@ -500,12 +514,13 @@ def maximise(
         From :func:`parallel_map`.
     on_iteration
         Called with the run so far after every smoothing. A run that goes on from a fit seen at an
-        iteration for which :func:`refreshes` is true does exactly what this one will do.
+        iteration for which :func:`resumable` is true does exactly what this one will do.
     """
     enough = tol * max(1, int(data.observed.sum()))
     done = start
     current = start.parameters
     step: Direction | None = None
+    shorter = Direction(np.zeros(0), np.zeros(0))
     last: tuple[Direction, Direction] | None = None
     pairs: list[Pair] = []
     curvature: Curvature | None = None
@@ -524,9 +539,8 @@ def maximise(
             if step is not None and not objective >= done.objective[-1]:
                 if max(np.abs(part).max(initial=0.0) for part in step) < SMALLEST_STEP:
                     return done._replace(converged=True)
-                # What went wrong is forgotten: the next try is a shorter plain Newton step.
-                step = newton.plus(newton, shorter - 1.0)
-                shorter *= 0.5
+                # What led here is forgotten: the next try is a plain Newton step, ever shorter.
+                step, shorter = shorter, shorter.scaled(0.5)
                 pairs, curvature, last = [], None, None
                 current = current._replace(
                     theta=done.parameters.theta + step.theta, mean=done.parameters.mean + step.mean
@@ -558,9 +572,10 @@ def maximise(
                 fall = last[1].plus(gradient, -1.0)
                 if last[0].dot(fall) > 0:
                     pairs = [*pairs, Pair(last[0], fall)][-MEMORY:]
-            newton = newton_step(gradient, prior, curvature)
-            shorter = 1.0 if pairs else 0.5
-            step = accelerated_step(gradient, pairs, prior, curvature) if pairs else newton
+            step = newton = newton_step(gradient, prior, curvature)
+            shorter = newton.scaled(0.5)
+            if pairs:
+                step, shorter = accelerated_step(gradient, pairs, prior, curvature), newton
             last = (step, gradient)
             log_transition, log_initial = update_chain(posterior, data.starts, prior)
             current = Parameters(

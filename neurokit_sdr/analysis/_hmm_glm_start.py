@@ -7,6 +7,7 @@ each get a few iterations, and the best of them run to convergence.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -31,7 +32,7 @@ from neurokit_sdr.snn.point_process import inverse_rate
 
 #: What successive starts cluster: the width of smoothing in bins, and whether every unit counts
 #: alike or the busy ones more.
-VIEWS = ((50, True), (50, False), (10, False), (100, True), (25, True))
+VIEWS = ((50, True), (50, False), (50, True), (100, True), (10, False))
 
 #: Successive halving: in each round, how many runs go on, and to how many iterations at most.
 ROUNDS = ((1_000_000, 3), (5, 6), (3, 12), (2, 1_000_000))
@@ -68,7 +69,7 @@ class Search(NamedTuple):
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Search:
         """The inverse of :meth:`to_arrays`."""
-        runs = []
+        runs: list[Fit] = []
         while f"{len(runs)}.objective" in arrays:
             number = len(runs)
             parameters = Parameters(*(arrays[f"{number}.{f}"] for f in Parameters._fields))
@@ -136,7 +137,7 @@ def cluster_bins(
     """
     width, alike = view
     smooth = np.empty(counts.shape)
-    for first, last in zip(starts[:-1], starts[1:], strict=True):
+    for first, last in itertools.pairwise(starts):
         smooth[first:last] = np.sqrt(
             uniform_filter1d(counts[first:last].astype(float), width, axis=0, mode="nearest")
         )
@@ -237,7 +238,7 @@ def search(
         else:
             # Compared where this round began, so that going on from a checkpoint chooses alike.
             value = [run.objective[:reached].max(initial=-np.inf) for run in runs]
-            chosen = sorted(range(restarts), key=lambda i: -value[i])[:places]  # noqa: B023
+            chosen = np.argsort(-np.array(value), kind="stable")[:places].tolist()
         reached = limit
         for number in chosen if at_work >= first_round else []:
             if number == len(runs):

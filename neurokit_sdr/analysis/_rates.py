@@ -68,7 +68,7 @@ def _exp(x):
     p = p * r + 0.5
     p = p * r + 1.0
     p = p * r + 1.0
-    return p * _bits_to_float((_float_to_bits(shifted) + 1023) << 52)
+    return p * _bits_to_float((_float_to_bits(shifted) + 1023) << 52)  # type: ignore[call-arg]
 
 
 @numba.njit(inline="always")

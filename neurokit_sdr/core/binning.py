@@ -73,9 +73,7 @@ def bin_spikes(
     width = _check_bin_size(bin_size)
     _check_chunks(chunks)
     start, stop = float(spikes.attrs["t_start"]), float(spikes.attrs["t_stop"])
-    per_unit = {
-        name: c.variable for name, c in spikes.coords.items() if set(c.dims) <= {"unit"}
-    }
+    per_unit = {name: c.variable for name, c in spikes.coords.items() if set(c.dims) <= {"unit"}}
     attrs = {"bin_size": width, "t_start": start, "t_stop": stop}
     times = spikes["spike_time"].data
     units = spikes["spike_unit"].data
@@ -119,12 +117,8 @@ def bin_spikes(
         if lazy:
             import dask.array
 
-            padded = [
-                dask.array.pad(c, ((0, n_bins - c.shape[0]), (0, 0)))[None] for c in count
-            ]
-            data = dask.array.concatenate(padded, axis=0).rechunk(
-                {0: chunks or 1, 1: -1, 2: -1}
-            )
+            padded = [dask.array.pad(c, ((0, n_bins - c.shape[0]), (0, 0)))[None] for c in count]
+            data = dask.array.concatenate(padded, axis=0).rechunk({0: chunks or 1, 1: -1, 2: -1})
         else:
             data = np.zeros((len(count), n_bins, n_units), dtype=np.int32)
             for row, c in zip(data, count, strict=True):
@@ -132,7 +126,7 @@ def bin_spikes(
         dims = ("trial", "time", "unit")
         time = (np.arange(n_bins) + 0.5) * width
         extra = {
-            name: (v.dims, v.values, v.attrs)
+            str(name): (v.dims, v.values, v.attrs)
             for name, v in intervals.variables.items()
             if v.dims == ("trial",)
         }

@@ -67,7 +67,8 @@ class Checkpoint:
         if self._path is None:
             return
         with atomic_path(self._path) as temporary, temporary.open("wb") as stream:
-            np.savez(stream, **{_IDENTITY: np.array(self._identity)}, **arrays)
+            named: dict[str, Any] = {_IDENTITY: np.array(self._identity), **arrays}
+            np.savez(stream, **named)
 
     def remove(self) -> None:
         """Delete the file: the work is done."""

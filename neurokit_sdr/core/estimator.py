@@ -58,7 +58,7 @@ class Interval:
         if not isinstance(value, number) or isinstance(value, bool):
             return False
         above = value > self.low if self.open_low else value >= self.low  # type: ignore[operator]
-        return bool(above and value <= self.high and math.isfinite(value))  # type: ignore
+        return bool(above and value <= self.high and math.isfinite(value))
 
     def __str__(self) -> str:
         noun = "an integer" if self.kind is int else "a number"

@@ -148,5 +148,3 @@ def _collect(
     finally:
         for future in futures:
             future.cancel()
-
-

@@ -78,7 +78,9 @@ KINDS: dict[str, Kind] = {
     "counts": Kind(
         "counts",
         {
-            "count": Variable((("time", "unit"), ("trial", "time", "unit")), units="1", dtype="iuf"),
+            "count": Variable(
+                (("time", "unit"), ("trial", "time", "unit")), units="1", dtype="iuf"
+            ),
             "trial_length": Variable((("trial",),), units="1", dtype="iu", required=False),
             "observed": Variable((("time",), ("trial", "time")), dtype="b", required=False),
         },

@@ -281,7 +281,7 @@ def simulate_switching_population(
                 f"sigmoid instead of {nonlinearity}."
             )
     bin_size = float(parameters.attrs["bin_size"])
-    dims = ("trial", "time")
+    dims: tuple[str, ...] = ("trial", "time")
     several = np.ndim(n_bins) > 0
     if not several:
         count, state, dims = count[0], state[0], ("time",)
@@ -394,7 +394,9 @@ def inverse_rate(count: np.ndarray, nonlinearity: str) -> np.ndarray:
     if nonlinearity == "sigmoid":
         count = np.minimum(count, 1 - 1e-6)
         return np.log(count / (1 - count))
-    raise ParameterError(f"Expected nonlinearity to be one of {NONLINEARITIES}, got {nonlinearity!r}.")
+    raise ParameterError(
+        f"Expected nonlinearity to be one of {NONLINEARITIES}, got {nonlinearity!r}."
+    )
 
 
 @numba.njit(cache=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
@@ -62,9 +63,7 @@ def alternating_blocks(counts: xr.Dataset, n_blocks: int = 10) -> list[Fold]:
             f"Expected an even n_blocks between 2 and the {n_bins} bins, got {n_blocks}."
         )
     edges = np.linspace(0, n_bins, n_blocks + 1).astype(int)
-    blocks = [
-        counts.isel(time=slice(a, b)) for a, b in zip(edges[:-1], edges[1:], strict=True)
-    ]
+    blocks = [counts.isel(time=slice(a, b)) for a, b in itertools.pairwise(edges)]
     even, odd = concat_trials(blocks[::2]), concat_trials(blocks[1::2])
     return [Fold(even, odd), Fold(odd, even)]
 
