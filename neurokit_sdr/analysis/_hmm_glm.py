@@ -45,6 +45,9 @@ NEGLIGIBLE = 1e-12
 #: Past steps that the next one learns from.
 MEMORY = 8
 
+#: An accelerated step more often the Newton step's size than this has learned from noise.
+LONGEST_STEP = 30.0
+
 #: A step that still lowers the objective at this size is rounding: EM has converged.
 SMALLEST_STEP = 1e-10
 
@@ -419,6 +422,10 @@ class Direction(NamedTuple):
     def plus(self, other: Direction, factor: float) -> Direction:
         return Direction(self.theta + factor * other.theta, self.mean + factor * other.mean)
 
+    def size(self) -> float:
+        """Largest change of any one number."""
+        return float(max(np.abs(part).max(initial=0.0) for part in self))
+
     def scaled(self, factor: float) -> Direction:
         return Direction(factor * self.theta, factor * self.mean)
 
@@ -509,7 +516,7 @@ def maximise(
     max_iter
         Iterations at most, those already done included.
     tol
-        Stop once the objective gains less than this per observed bin, in nats.
+        Stop once the objective twice gains no more than this per observed bin, in nats.
     run
         From :func:`parallel_map`.
     on_iteration
@@ -537,7 +544,7 @@ def maximise(
             likelihood = float(posterior.log_likelihood.sum())
             objective = likelihood + log_prior(current, prior)
             if step is not None and not objective >= done.objective[-1]:
-                if max(np.abs(part).max(initial=0.0) for part in step) < SMALLEST_STEP:
+                if step.size() < SMALLEST_STEP:
                     return done._replace(converged=True)
                 # What led here is forgotten: the next try is a plain Newton step, ever shorter.
                 step, shorter = shorter, shorter.scaled(0.5)
@@ -554,7 +561,7 @@ def maximise(
             on_iteration(done)
             iteration = len(done.objective) - 1
             # Twice, because one step of an accelerated run can be small by chance.
-            if iteration > 1 and (np.diff(done.objective[-3:]) < enough).all():
+            if iteration > 1 and (np.diff(done.objective[-3:]) <= enough).all():
                 return done._replace(converged=True)
             if resumable(iteration):
                 pairs, curvature, last = [], None, None
@@ -575,7 +582,9 @@ def maximise(
             step = newton = newton_step(gradient, prior, curvature)
             shorter = newton.scaled(0.5)
             if pairs:
-                step, shorter = accelerated_step(gradient, pairs, prior, curvature), newton
+                longer = accelerated_step(gradient, pairs, prior, curvature)
+                if longer.size() < LONGEST_STEP * newton.size():
+                    step, shorter = longer, newton
             last = (step, gradient)
             log_transition, log_initial = update_chain(posterior, data.starts, prior)
             current = Parameters(

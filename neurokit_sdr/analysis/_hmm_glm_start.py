@@ -212,6 +212,7 @@ def search(
     """
     restarts = restarts if n_states > 1 else 1
     runs, first_round = ([], 0) if resume is None else (list(resume.runs), resume.at_work)
+    same = tol * max(1, int(data.observed.sum()))
 
     def go_on(number: int, limit: int, at_work: int) -> None:
         def report(fit: Fit) -> None:
@@ -229,25 +230,41 @@ def search(
             run=run,
             on_iteration=report,
         )
-        on_state(Search(list(runs), at_work))
+        if not runs[number].interrupted:
+            on_state(Search(list(runs), at_work))
 
     reached = 0
     for at_work, (places, limit) in enumerate(ROUNDS):
-        if at_work == 0:
-            chosen = list(range(restarts))
-        else:
-            # Compared where this round began, so that going on from a checkpoint chooses alike.
-            value = [run.objective[:reached].max(initial=-np.inf) for run in runs]
-            chosen = np.argsort(-np.array(value), kind="stable")[:places].tolist()
+        # Compared where this round began, so that going on from a checkpoint chooses alike.
+        chosen = list(range(restarts)) if at_work == 0 else _best(runs, reached, places, same)
         reached = limit
         for number in chosen if at_work >= first_round else []:
-            if number == len(runs):
-                rng = stream(seed, "start", number)
-                view = VIEWS[number % len(VIEWS)]
-                start = first_parameters(data, n_states, prior, nonlinearity, view, rng)
-                runs.append(Fit(start, np.empty(0), np.empty(0)))
+            try:
+                if number == len(runs):
+                    rng = stream(seed, "start", number)
+                    view = VIEWS[number % len(VIEWS)]
+                    start = first_parameters(data, n_states, prior, nonlinearity, view, rng)
+                    runs.append(Fit(start, np.empty(0), np.empty(0)))
+            except KeyboardInterrupt:
+                if not runs:
+                    raise
+                return _winner(runs)._replace(interrupted=True), runs
             if not runs[number].converged:
                 go_on(number, limit, at_work)
             if runs[number].interrupted:
-                return runs[number], runs
-    return runs[chosen[0]], runs
+                return _winner(runs)._replace(interrupted=True), runs
+    return _winner(runs), runs
+
+
+def _best(runs: list[Fit], reached: int, places: int, same: float) -> list[int]:
+    """Numbers of the best runs at an iteration, those alike counted once."""
+    value = np.array([run.objective[:reached].max(initial=-np.inf) for run in runs])
+    chosen: list[int] = []
+    for number in np.argsort(-value, kind="stable").tolist():
+        if len(chosen) < places and all(value[c] - value[number] > same for c in chosen):
+            chosen.append(number)
+    return chosen
+
+
+def _winner(runs: list[Fit]) -> Fit:
+    return max(runs, key=lambda run: run.objective.max(initial=-np.inf))

@@ -23,7 +23,7 @@ class Sequences(NamedTuple):
     counts
         Float64, shape (time, unit); 0 in missing bins.
     starts
-        First bin of each trial, and the number of bins last, shape (trial + 1,).
+        First bin of each trial that has any, and the number of bins last, shape (trial + 1,).
     observed
         Which bins are not missing, shape (time,).
     """
@@ -63,7 +63,8 @@ def flatten(data: xr.Dataset) -> Sequences:
             "Expected whole, finite spike counts >= 0, got fractions, negative values or NaN: use "
             "nks.bin_spikes, and mark missing bins with a boolean variable 'observed(time)'."
         )
-    return Sequences(counts, np.concatenate([[0], np.cumsum(lengths)]), observed)
+    # A trial without bins is no sequence: unique drops where it would begin.
+    return Sequences(counts, np.unique(np.concatenate([[0], np.cumsum(lengths)])), observed)
 
 
 def unflatten(values: np.ndarray, data: xr.Dataset, fill: float) -> np.ndarray:
@@ -78,10 +79,10 @@ def unflatten(values: np.ndarray, data: xr.Dataset, fill: float) -> np.ndarray:
     fill
         What stands beyond a trial's end.
     """
-    if "trial" not in data["count"].dims:
-        return values
     lengths = schema.trial_lengths(data)
     inside = np.arange(data.sizes["time"]) < lengths[:, None]
+    if "trial" not in data["count"].dims:
+        inside = inside[0]
     out = np.full((*inside.shape, *values.shape[1:]), fill, dtype=values.dtype)
     out[inside] = values
     return out

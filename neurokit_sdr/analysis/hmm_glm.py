@@ -202,7 +202,7 @@ class HMMGLM(Estimator):
         """
         self._check_params()
         arrays = _arrays(data, self._time_constants())
-        _refuse_hopeless(arrays, self.history)
+        _refuse_hopeless(arrays, self.history, self.n_states)
         seed = resolve_seed(rng)
         fingerprint = results.fingerprint(data)
         saved = Checkpoint(
@@ -447,7 +447,7 @@ def _arrays(data: xr.Dataset, time_constants: Sequence[float]) -> core.Data:
     return core.make_data(*sequences, kernel)
 
 
-def _refuse_hopeless(arrays: core.Data, history: object) -> None:
+def _refuse_hopeless(arrays: core.Data, history: object, n_states: int) -> None:
     """Raise where the data could be read but nothing could be learned."""
     n_units = arrays.counts.shape[1]
     if n_units < 2 and history is not None:
@@ -455,9 +455,14 @@ def _refuse_hopeless(arrays: core.Data, history: object) -> None:
             f"Expected at least 2 units to estimate couplings between, got {n_units}: record more "
             f"units, or use history=None for a Poisson HMM of one."
         )
+    n_observed = int(arrays.observed.sum())
+    if n_states > n_observed:
+        raise ParameterError(
+            f"Expected n_states of at most the {n_observed} observed bins, got {n_states}."
+        )
     if not arrays.counts.any():
         raise SchemaError(
-            f"Expected spikes, got none in {int(arrays.observed.sum())} observed bins of "
+            f"Expected spikes, got none in {n_observed} observed bins of "
             f"{n_units} units: check the recording's time range and units."
         )
 
@@ -526,7 +531,7 @@ def _label_fit(
     for trace, fit in zip(traces, runs, strict=True):
         trace[: len(fit.objective)] = fit.objective
     nats = {"units": "nats", "long_name": "log posterior"}
-    winner = next(i for i, fit in enumerate(runs) if fit is best)
+    winner = next(i for i, fit in enumerate(runs) if fit.objective is best.objective)
     likelihood = np.full(traces.shape[1], np.nan)
     likelihood[: len(best.log_likelihood)] = best.log_likelihood
     labelled["restart_objective"] = (("restart", "iteration"), traces, nats)

@@ -81,7 +81,7 @@ KINDS: dict[str, Kind] = {
             "count": Variable(
                 (("time", "unit"), ("trial", "time", "unit")), units="1", dtype="iuf"
             ),
-            "trial_length": Variable((("trial",),), units="1", dtype="iu", required=False),
+            "trial_length": Variable((("trial",), ()), units="1", dtype="iu", required=False),
             "observed": Variable((("time",), ("trial", "time")), dtype="b", required=False),
         },
         attrs=("bin_size",),
@@ -342,7 +342,7 @@ def _check_counts(data: xr.Dataset) -> None:
                 f"Expected {name!r} with dims that count {count.dims} has, got {data[name].dims}: "
                 f"drop it, or give it the trials and bins of the counts."
             )
-    if "trial" in count.dims and "trial_length" in data.variables:
+    if "trial_length" in data.variables:
         length = data["trial_length"].values
         if length.size and (length.min() < 0 or length.max() > data.sizes["time"]):
             raise SchemaError(
@@ -367,11 +367,10 @@ def _check_counts(data: xr.Dataset) -> None:
 
 def trial_lengths(data: xr.Dataset) -> np.ndarray:
     """Bins in each trial; one entry, all of them, where there is no trial dimension."""
-    if "trial" not in data["count"].dims:
-        return np.array([data.sizes["time"]], dtype=np.int64)
     if "trial_length" in data.variables:
-        return np.asarray(data["trial_length"].values, dtype=np.int64)
-    return np.full(data.sizes["trial"], data.sizes["time"], dtype=np.int64)
+        return np.atleast_1d(data["trial_length"].values).astype(np.int64)
+    n_trials = data.sizes["trial"] if "trial" in data["count"].dims else 1
+    return np.full(n_trials, data.sizes["time"], dtype=np.int64)
 
 
 def observed_bins(data: xr.Dataset) -> np.ndarray:
@@ -384,10 +383,9 @@ def observed_bins(data: xr.Dataset) -> np.ndarray:
 
 def valid_bins(data: xr.Dataset) -> np.ndarray:
     """Which bins carry data: inside the trial and observed; ``(time,)`` or ``(trial, time)``."""
-    valid = observed_bins(data).copy()
-    if valid.ndim == 2:
-        valid &= np.arange(data.sizes["time"]) < trial_lengths(data)[:, None]
-    return valid
+    inside = np.arange(data.sizes["time"]) < trial_lengths(data)[:, None]
+    observed = observed_bins(data)
+    return observed & inside.reshape(observed.shape)
 
 
 def _check_intervals(data: xr.Dataset) -> None:

@@ -14,11 +14,14 @@ weights. For state :math:`z_t`, target :math:`n`, sources :math:`m` and history 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from neurokit_sdr.core import schema
 from neurokit_sdr.core.errors import MissingDependencyError, ParameterError, SchemaError
+from neurokit_sdr.core.estimator import Interval, OneOrSeveral, Options
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
 
 try:
@@ -125,12 +128,31 @@ def switching_population(
     ParameterError
         If an argument is out of range.
     """
-    if n_units < 1 or n_states < 1:
+    positive = Interval(float, 0, open_low=True)
+    allowed: list[tuple[str, Any, Any]] = [
+        ("n_units", n_units, Interval(int, 1)),
+        ("n_states", n_states, Interval(int, 1)),
+        ("connection_probability", connection_probability, Interval(float, 0, 1)),
+        ("mean_count", mean_count, positive),
+        ("self_transition", self_transition, Interval(float, 0, 1, open_low=True)),
+        ("nonlinearity", nonlinearity, Options(*NONLINEARITIES)),
+        ("bin_size", bin_size, positive),
+    ]
+    for name, value, constraint in allowed:
+        if value not in constraint:
+            raise ParameterError(f"Expected {name} to be {constraint}, got {value!r}.")
+    if nonlinearity == "sigmoid" and mean_count >= 1:
         raise ParameterError(
-            f"Expected n_units and n_states of at least 1, got {n_units} and {n_states}."
+            f"Expected mean_count below 1 with the sigmoid, its largest rate, got {mean_count}."
         )
-    if not 0 < self_transition <= 1:
-        raise ParameterError(f"Expected self_transition in (0, 1], got {self_transition}.")
+    if np.shape(strength) != (2,) or not 0 <= strength[0] <= strength[1] < np.inf:
+        raise ParameterError(
+            f"Expected strength as (smallest, largest) absolute weight, got {strength!r}."
+        )
+    if time_constants not in OneOrSeveral(positive) or not isinstance(time_constants, list | tuple):
+        raise ParameterError(
+            f"Expected time_constants as a list of seconds > 0, got {time_constants!r}."
+        )
     generator = stream(resolve_seed(rng), "switching_population")
     shape = (n_states, n_units, n_units)
     connected = generator.random(shape) < connection_probability
@@ -253,9 +275,12 @@ def simulate_switching_population(
     >>> dict(simulated.sizes)
     {'time': 100, 'unit': 4}
     """
-    lengths = [int(n) for n in np.atleast_1d(n_bins)]
-    if not lengths or min(lengths) < 1:
-        raise ParameterError(f"Expected n_bins of at least 1, got {n_bins}.")
+    each: list[Any] = [n_bins] if np.ndim(n_bins) == 0 else list(n_bins)  # type: ignore[arg-type]
+    if not each or any(n not in Interval(int, 1) for n in each):
+        raise ParameterError(
+            f"Expected n_bins as a whole number of at least 1 or a list of them, got {n_bins!r}."
+        )
+    lengths = [int(n) for n in each]
     arrays = unlabel_parameters(parameters)
     nonlinearity = str(parameters.attrs["nonlinearity"])
     seed = resolve_seed(rng)
@@ -318,6 +343,7 @@ def spikes_from_counts(counts: xr.Dataset, *, rng: RNG = None) -> xr.Dataset:
     xarray.Dataset
         Spikes in the readers' schema, starting at 0 s.
     """
+    schema.check(counts, "counts")
     if counts["count"].dims != ("time", "unit"):
         raise SchemaError(
             f"Expected count(time, unit) of one recording, got {counts['count'].dims}: select one "

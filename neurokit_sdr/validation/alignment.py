@@ -53,6 +53,11 @@ def match_states(true: np.ndarray, found: np.ndarray) -> StateMatch:
         raise SchemaError(
             f"Expected true and found states of one shape, got {true.shape} and {found.shape}."
         )
+    if true.size and (true.dtype.kind not in "iu" or found.dtype.kind not in "iu"):
+        raise SchemaError(
+            f"Expected states as whole numbers, got {true.dtype} and {found.dtype}: pass the "
+            f"variable 'state', not its probability."
+        )
     valid = (true >= 0) & (found >= 0)
     if not valid.any():
         raise SchemaError("Expected at least one bin with a state in both, got none.")

@@ -14,7 +14,7 @@ import xarray as xr
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.binning import concat_trials
 from neurokit_sdr.core.errors import ConvergenceWarning, ParameterError, SchemaError
-from neurokit_sdr.core.estimator import Estimator
+from neurokit_sdr.core.estimator import Estimator, Interval
 from neurokit_sdr.core.parallel import map_tasks
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
 
@@ -58,9 +58,9 @@ def alternating_blocks(counts: xr.Dataset, n_blocks: int = 10) -> list[Fold]:
             f"split trials with .isel(trial=...) instead."
         )
     n_bins = counts.sizes["time"]
-    if n_blocks < 2 or n_blocks % 2 or n_blocks > n_bins:
+    if n_blocks not in Interval(int, 2, n_bins) or n_blocks % 2:
         raise ParameterError(
-            f"Expected an even n_blocks between 2 and the {n_bins} bins, got {n_blocks}."
+            f"Expected an even n_blocks between 2 and the {n_bins} bins, got {n_blocks!r}."
         )
     edges = np.linspace(0, n_bins, n_blocks + 1).astype(int)
     blocks = [counts.isel(time=slice(a, b)) for a, b in itertools.pairwise(edges)]
