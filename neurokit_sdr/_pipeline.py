@@ -136,14 +136,14 @@ def _analyse_bundled(report: Report, out: Path) -> None:
 
 def _analyse_linear_track(report: Report, session: xr.DataTree, out: Path) -> None:
     counts = nks.bin_spikes(session, BIN_SIZE)
-    candidates: dict[tuple[str, int], Estimator] = {
-        (MULTI, 1): nks.analysis.HMMGLM(1, history=[0.02, 0.1, 0.5])
-    }
-    for n_states in range(1, 6):
-        name = GLM if n_states == 1 else OURS
-        candidates[name, n_states] = nks.analysis.HMMGLM(n_states)
-        if n_states > 1:
-            candidates[POISSON, n_states] = nks.analysis.HMMGLM(n_states, history=None)
+    # The longest fits first, so that no core is left waiting for the last.
+    candidates: dict[tuple[str, int], Estimator] = {}
+    for n_states in range(5, 1, -1):
+        candidates[OURS, n_states] = nks.analysis.HMMGLM(n_states)
+    candidates[MULTI, 1] = nks.analysis.HMMGLM(1, history=[0.02, 0.1, 0.5])
+    for n_states in range(5, 1, -1):
+        candidates[POISSON, n_states] = nks.analysis.HMMGLM(n_states, history=None)
+    candidates[GLM, 1] = nks.analysis.HMMGLM(1)
     table = _compare(candidates, counts, seed=0)
     report.section("A real recording: rat CA1 on a linear track", _describe(counts))
     report.text(

@@ -23,10 +23,10 @@ one, so it never falls (generalised EM, Dempster, Laird and Rubin 1977).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -37,7 +37,7 @@ from neurokit_sdr.analysis import _hmm, _rates
 from neurokit_sdr.analysis._hmm import Map
 
 #: Elements of one chunk of drives: small enough for the cache, large enough for BLAS.
-CHUNK = 1 << 16
+CHUNK = 1 << 17
 
 #: State probabilities below this change no sum by more than rounding does.
 NEGLIGIBLE = 1e-12
@@ -170,7 +170,13 @@ class Fit(NamedTuple):
 def parallel_map(threads: int) -> Iterator[Map]:
     """Map over chunks with threads; BLAS itself runs on one, so sums do not depend on how many."""
     with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
-        yield lambda function, items: list(pool.map(function, items))
+
+        def run(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+            several = list(items)
+            # One item waits for a thread longer than it takes to do.
+            return list((pool.map if len(several) > 1 else map)(function, several))
+
+        yield run
 
 
 def make_data(
