@@ -2,7 +2,8 @@
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+# Another PYTHON makes the environment anew.
+STAMP := $(VENV)/.installed-$(notdir $(PYTHON))
 
 .PHONY: setup demo test test-slow lint bench clean
 
@@ -10,7 +11,7 @@ setup: $(STAMP)
 
 $(STAMP): pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Needs $(PYTHON): install it, or run make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
@@ -31,6 +32,8 @@ lint: setup
 bench: setup
 	$(BIN)/python benchmarks/make_environments.py
 	$(BIN)/python benchmarks/hmm_glm.py
+	$(BIN)/python benchmarks/hmm_glm_scaling.py
+	$(BIN)/python benchmarks/linear_track.py
 
 clean:
 	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache benchmarks/.environments

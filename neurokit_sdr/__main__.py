@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from neurokit_sdr import __version__
-from neurokit_sdr.core.errors import NeurokitError
+from neurokit_sdr.core.errors import MissingDependencyError, NeurokitError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -40,9 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return 0, or 2 with one line on standard error where it could not be done."""
     chosen = parser().parse_args(arguments)
     try:
-        # Figures go to files: no window, also where there is a display.
-        import matplotlib
-
+        try:
+            # Figures go to files: no window, also where there is a display.
+            import matplotlib
+        except ModuleNotFoundError as error:
+            raise MissingDependencyError(
+                "The command line draws figures: pip install 'neurokit-sdr[analysis,plot]'."
+            ) from error
         matplotlib.use("Agg")
         from neurokit_sdr import _pipeline
 
@@ -59,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 nonlinearity=chosen.nonlinearity,
                 seed=chosen.seed,
             )
-    except NeurokitError as error:
+    except (NeurokitError, OSError) as error:
         print(f"neurokit-sdr: {error}", file=sys.stderr)
         return 2
     print(f"wrote {path}")

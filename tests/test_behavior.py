@@ -75,6 +75,13 @@ def test_what_cannot_be_related(wrong):
     elif wrong == "nan":
         behavior = behavior * np.nan
     else:
-        states = states.expand_dims("trial")
+        path = states["state"].values[None]
+        states = xr.Dataset(
+            {
+                "state": (("trial", "time"), path),
+                "state_probability": (("trial", "time", "state"), np.eye(2)[path]),
+            },
+            coords={"time": states["time"].values},
+        )
     with pytest.raises(SchemaError, match=r"Expected .*"):
         nks.analysis.states_by_position(states, behavior)

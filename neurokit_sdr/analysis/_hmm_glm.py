@@ -23,6 +23,7 @@ one, so it never falls (generalised EM, Dempster, Laird and Rubin 1977).
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -169,7 +170,7 @@ class Fit(NamedTuple):
 @contextmanager
 def parallel_map(threads: int) -> Iterator[Map]:
     """Map over chunks with threads; BLAS itself runs on one, so sums do not depend on how many."""
-    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+    with _one_blas_thread(), ThreadPoolExecutor(threads) as pool:
 
         def run(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
             several = list(items)
@@ -177,6 +178,32 @@ def parallel_map(threads: int) -> Iterator[Map]:
             return list((pool.map if len(several) > 1 else map)(function, several))
 
         yield run
+
+
+class _BlasLimit:
+    """The limit is the whole process's: the last fit that runs lifts it, not the first to end."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._limit: Any = None
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self._limit = threadpool_limits(1)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if self._users == 0:
+                    self._limit.restore_original_limits()
+
+
+_one_blas_thread = _BlasLimit()
 
 
 def make_data(
@@ -526,7 +553,7 @@ def maximise(
     run
         From :func:`parallel_map`.
     on_iteration
-        Called with the run so far after every smoothing. A run that goes on from a fit seen at an
+        Called with the run so far after every iteration. A run that goes on from a fit seen at an
         iteration for which :func:`resumable` is true does exactly what this one will do.
     """
     enough = tol * max(1, int(data.observed.sum()))
@@ -550,7 +577,7 @@ def maximise(
             likelihood = float(posterior.log_likelihood.sum())
             objective = likelihood + log_prior(current, prior)
             if step is not None and not objective >= done.objective[-1]:
-                if step.size() < SMALLEST_STEP:
+                if not step.size() >= SMALLEST_STEP:
                     return done._replace(converged=True)
                 # What led here is forgotten: the next try is a plain Newton step, ever shorter.
                 step, shorter = shorter, shorter.scaled(0.5)
@@ -569,6 +596,8 @@ def maximise(
             # Twice, because one step of an accelerated run can be small by chance.
             if iteration > 1 and (np.diff(done.objective[-3:]) <= enough).all():
                 return done._replace(converged=True)
+            if len(done.objective) == max_iter:
+                return done
             if resumable(iteration):
                 pairs, curvature, last = [], None, None
             probability = posterior.state_probability

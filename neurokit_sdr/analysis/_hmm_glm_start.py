@@ -93,12 +93,12 @@ def poisson_hmm(
     *,
     max_iter: int,
     tol: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """EM for the HMM without coupling, from state probabilities.
 
     Returns
     -------
-    rates (state, target), log_transition, log_initial, state probability, log likelihood
+    rates (state, target), log_transition, log_initial
     """
     constant = gammaln(counts + 1.0).sum(axis=1)
     n_states = probability.shape[1]
@@ -120,7 +120,7 @@ def poisson_hmm(
         if likelihood - last < tol * len(counts):
             break
         last = likelihood
-    return rates, log_transition, log_initial, probability, likelihood
+    return rates, log_transition, log_initial
 
 
 def cluster_bins(
@@ -163,7 +163,7 @@ def first_parameters(
 ) -> Parameters:
     """k-means, then a Poisson HMM, then biases from its rates and no coupling."""
     guess = cluster_bins(data.counts, data.starts, n_states, view, rng)
-    rates, log_transition, log_initial, _, _ = poisson_hmm(
+    rates, log_transition, log_initial = poisson_hmm(
         data.counts,
         data.starts,
         data.observed,
@@ -193,12 +193,12 @@ def search(
     on_iteration: Callable[[int, Fit], None] = lambda start, fit: None,
     on_state: Callable[[Search], None] = lambda state: None,
 ) -> tuple[Fit, list[Fit]]:
-    """Try several starts, drop the worse half again and again, and finish the best.
+    """Try several starts, go on with fewer in every round, and finish the best.
 
     Parameters
     ----------
     restarts
-        How many starts; one state needs only one, whose optimum is the only one.
+        How many starts; one state needs only one, because nothing is hidden.
     resume
         A state to go on from.
     on_iteration
@@ -234,9 +234,13 @@ def search(
             on_state(Search(list(runs), at_work))
 
     reached = 0
+    chosen: list[int] = []
     for at_work, (places, limit) in enumerate(ROUNDS):
         # Compared where this round began, so that going on from a checkpoint chooses alike.
-        chosen = list(range(restarts)) if at_work == 0 else _best(runs, reached, places, same)
+        if at_work == 0:
+            chosen = list(range(restarts))
+        else:
+            chosen = _best(runs, chosen, reached, places, same)
         reached = limit
         for number in chosen if at_work >= first_round else []:
             try:
@@ -245,22 +249,24 @@ def search(
                     view = VIEWS[number % len(VIEWS)]
                     start = first_parameters(data, n_states, prior, nonlinearity, view, rng)
                     runs.append(Fit(start, np.empty(0), np.empty(0)))
+                if not runs[number].converged:
+                    go_on(number, limit, at_work)
             except KeyboardInterrupt:
-                if not runs:
+                if not any(len(run.objective) for run in runs):
                     raise
                 return _winner(runs)._replace(interrupted=True), runs
-            if not runs[number].converged:
-                go_on(number, limit, at_work)
             if runs[number].interrupted:
                 return _winner(runs)._replace(interrupted=True), runs
-    return _winner(runs), runs
+    return _winner([runs[number] for number in chosen]), runs
 
 
-def _best(runs: list[Fit], reached: int, places: int, same: float) -> list[int]:
-    """Numbers of the best runs at an iteration, those alike counted once."""
-    value = np.array([run.objective[:reached].max(initial=-np.inf) for run in runs])
+def _best(
+    runs: list[Fit], candidates: list[int], reached: int, places: int, same: float
+) -> list[int]:
+    """Numbers of the best candidates at an iteration, those alike counted once."""
+    value = {i: runs[i].objective[:reached].max(initial=-np.inf) for i in candidates}
     chosen: list[int] = []
-    for number in np.argsort(-value, kind="stable").tolist():
+    for number in sorted(candidates, key=lambda i: -value[i]):
         if len(chosen) < places and all(value[c] - value[number] > same for c in chosen):
             chosen.append(number)
     return chosen

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from neurokit_sdr.core.errors import SchemaError
+from neurokit_sdr.core.errors import ParameterError, SchemaError
+from neurokit_sdr.core.estimator import Interval
+from neurokit_sdr.core.schema import describe
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
 
 #: Speed is the displacement over this many seconds: tracking jitters from frame to frame.
@@ -47,13 +49,24 @@ def states_by_position(
         ``occupancy(state, position_bin)``, the share of the time at a position that each state
         takes (columns sum to 1); ``speed(state, quantile)`` in position units per second;
         ``time_at_position(position_bin)`` in s. Attributes: ``mutual_information`` and
-        ``shift_p_value``, the share of shifts that reach it; ``bins_used`` and ``bins_total``.
+        ``shift_p_value``, :math:`(1 + k) / (1 + n)` where :math:`k` of :math:`n` shifts reach it;
+        ``bins_used`` and ``bins_total``.
 
     Raises
     ------
     SchemaError
         If there is no position, or none at the states' times.
+    ParameterError
+        If ``n_position_bins`` is not a whole number of at least 2.
     """
+    if n_position_bins not in Interval(int, 2):
+        raise ParameterError(
+            f"Expected n_position_bins to be {Interval(int, 2)}, got {n_position_bins!r}."
+        )
+    if "state" not in states.variables or "state_probability" not in states.variables:
+        raise SchemaError(
+            f"Expected state and state_probability as predict returns, got {describe(states)}."
+        )
     if "position" not in behavior or behavior["position"].dims != ("time", "space"):
         raise SchemaError(
             "Expected behavior with position(time, space), as /behavior of a session holds it."

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from scipy.special import gammaln
 
+from neurokit_sdr._version import __version__
 from neurokit_sdr.analysis import _hmm
 from neurokit_sdr.analysis import _hmm_glm as core
 from neurokit_sdr.analysis._hmm_glm_start import Search, search
@@ -53,9 +54,10 @@ class HMMGLM(Estimator):
        x_{tn} \mid z_t = s \sim \mathrm{Poisson}\Big(f\big(b_{sn} + \textstyle\sum_{m,h} w_{snmh}
        \sum_{k\ge1} \phi_{hk} x_{t-k,m}\big)\Big)
 
-    Fitted by generalised EM to the maximum of the posterior: forward-backward in log space over
-    every trial, one Newton step on all biases and weights, pooled over trials. Several starts
-    (k-means, then a Poisson HMM) get a few iterations each; the best two run to convergence.
+    Fitted by generalised EM to the maximum of the posterior: forward-backward over every trial
+    (scaled, with logarithms where scaling underflows), then one quasi-Newton step on all biases
+    and weights, pooled over trials. Several starts (k-means, then a Poisson HMM) get a few
+    iterations each; the best two run to convergence.
 
     Parameters
     ----------
@@ -95,7 +97,8 @@ class HMMGLM(Estimator):
         ``initial_probability(state)``, ``mean_count(target)`` (spikes per bin);
         the training data's ``state([trial,] time)`` (Viterbi; -1 beyond a trial's end) and
         ``state_probability([trial,] time, state)``; ``objective(iteration)`` (log posterior,
-        nats), ``log_likelihood(iteration)`` and ``restart_objective(restart, iteration)``.
+        nats), ``log_likelihood(iteration)`` and ``restart_objective(restart, iteration)``, NaN
+        beyond a run's last iteration.
         States are numbered by how much of the time they take, most first.
 
     Notes
@@ -127,7 +130,7 @@ class HMMGLM(Estimator):
         "prior": Options("none", "gaussian"),
         "nonlinearity": Options(*NONLINEARITIES),
         "history": OneOrSeveral(Interval(float, 0, open_low=True), none=True),
-        "prior_sd": Interval(float, 0, open_low=True),
+        "prior_sd": Interval(float, 1e-6, 1e6),
         "stickiness": Interval(float, 0),
         "restarts": Interval(int, 1),
         "max_iter": Interval(int, 1),
@@ -178,8 +181,9 @@ class HMMGLM(Estimator):
         progress
             Whether to show a bar.
         checkpoint
-            A file to keep the fit's state in. If it exists and belongs to this fit, the fit goes
-            on from there and ends exactly as if it had not been killed; it is removed at the end.
+            A file to keep the fit's state in; needs an int ``rng``. If it exists and belongs to
+            this fit, the fit goes on from there and ends exactly as if it had not been killed; it
+            is removed at the end.
 
         Returns
         -------
@@ -192,7 +196,7 @@ class HMMGLM(Estimator):
             If the data break the schema, or hold nothing to fit: fewer than two units, no spikes,
             no observed bins.
         ParameterError
-            If a hyper-parameter is out of range.
+            If a hyper-parameter is out of range, or the checkpoint is of another fit.
 
         Warns
         -----
@@ -201,12 +205,26 @@ class HMMGLM(Estimator):
             holds the best so far.
         """
         self._check_params()
-        arrays = _arrays(data, self._time_constants())
+        sequences = flatten(data)
+        kernel = exponential_kernel(self._time_constants(), float(data.attrs["bin_size"]))
+        arrays = core.make_data(*sequences, kernel)
         _refuse_hopeless(arrays, self.history, self.n_states)
+        if checkpoint is not None and rng is None:
+            raise ParameterError(
+                "Expected rng as an int together with checkpoint, got None: a fit can only go on "
+                "with the seed that it began with."
+            )
         seed = resolve_seed(rng)
         fingerprint = results.fingerprint(data)
         saved = Checkpoint(
-            checkpoint, {"seed": seed, "data": fingerprint, "parameters": self.get_params()}
+            checkpoint,
+            {
+                "seed": seed,
+                "data": fingerprint,
+                "bin_size": float(data.attrs["bin_size"]),
+                "parameters": self.get_params(),
+                "version": __version__,
+            },
         )
         state = saved.read()
         with (
@@ -222,7 +240,7 @@ class HMMGLM(Estimator):
             best, runs = search(
                 arrays,
                 self.n_states,
-                self._prior(arrays, float(data.attrs["bin_size"])),
+                self._prior(arrays, kernel),
                 self.nonlinearity,
                 restarts=self.restarts,
                 max_iter=self.max_iter,
@@ -318,11 +336,10 @@ class HMMGLM(Estimator):
                 "Expected at least one spike to score per spike, got none: use "
                 "measure='nats_per_bin'."
             )
-        mean = counts.mean(axis=0)
         if "mean_count" in self.result_:
             mean = self.result_["mean_count"].values
-        # A neuron silent in training gets half a spike: one spike of it is a surprise, not a proof.
-        mean = np.maximum(mean, 0.5 / len(counts))
+        else:
+            mean = _mean_count(arrays)
         null = np.sum(counts * np.log(mean) - mean - gammaln(counts + 1.0))
         return float((log_likelihood - null) / (np.log(2.0) * counts.sum()))
 
@@ -389,8 +406,7 @@ class HMMGLM(Estimator):
             return []
         return [float(tau) for tau in np.atleast_1d(self.history)]
 
-    def _prior(self, arrays: core.Data, bin_size: float) -> core.Prior:
-        kernel = exponential_kernel(self._time_constants(), bin_size)
+    def _prior(self, arrays: core.Data, kernel: np.ndarray) -> core.Prior:
         norm = np.sqrt((kernel**2).sum(axis=1))
         scale = np.tile(norm.max(initial=1e-300) / norm, arrays.counts.shape[1])
         pooled = self.prior == "gaussian"
@@ -419,8 +435,8 @@ class HMMGLM(Estimator):
                 f"Expected bins of {result.attrs['bin_size']} s as in the fit, got "
                 f"{data.attrs['bin_size']} s: bin the data alike."
             )
-        arrays = _arrays(data, self._time_constants())
         known = unlabel_parameters(result)
+        arrays = core.make_data(*flatten(data), known["kernel"])
         weight = known["weight"].reshape(*known["bias"].shape, -1)
         with np.errstate(divide="ignore"):  # known parameters may rule transitions out
             parameters = core.Parameters(
@@ -439,12 +455,6 @@ class HMMGLM(Estimator):
 class _Decoded(NamedTuple):
     state: np.ndarray
     state_probability: np.ndarray
-
-
-def _arrays(data: xr.Dataset, time_constants: Sequence[float]) -> core.Data:
-    sequences = flatten(data)
-    kernel = exponential_kernel(time_constants, float(data.attrs["bin_size"]))
-    return core.make_data(*sequences, kernel)
 
 
 def _refuse_hopeless(arrays: core.Data, history: object, n_states: int) -> None:
@@ -468,6 +478,7 @@ def _refuse_hopeless(arrays: core.Data, history: object, n_states: int) -> None:
 
 
 def _mean_count(arrays: core.Data) -> np.ndarray:
+    """Mean counts; a silent neuron gets half a spike, so that one spike of it stays possible."""
     counts = arrays.counts[arrays.observed]
     return np.maximum(counts.mean(axis=0), 0.5 / len(counts))
 

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core import schema
-from neurokit_sdr.core.errors import ParameterError, SchemaError
+from neurokit_sdr.core.errors import MissingDependencyError, ParameterError, SchemaError
 
 #: A duration that falls short of a whole number of bins by less than this share of a bin is whole:
 #: 0.3 s / 0.1 s is 2.9999999999999996 in floating point.
@@ -91,12 +91,7 @@ def bin_spikes(
         ]
         blocks = [(start, first, number) for first, number in edges]
         count = _count(times, units, n_units, width, blocks, stop, lazy)
-        if lazy:
-            import dask.array
-
-            data = dask.array.concatenate(count, axis=0)
-        else:
-            data = count[0]
+        data = _dask().array.concatenate(count, axis=0) if lazy else count[0]
         dims: tuple[str, ...] = ("time", "unit")
         time = start + (np.arange(n_bins) + 0.5) * width
         extra: dict[str, Any] = {}
@@ -115,10 +110,9 @@ def bin_spikes(
         blocks = [(b, 0, int(n)) for b, n in zip(begin, length, strict=True)]
         count = _count(times, units, n_units, width, blocks, stop, lazy)
         if lazy:
-            import dask.array
-
-            padded = [dask.array.pad(c, ((0, n_bins - c.shape[0]), (0, 0)))[None] for c in count]
-            data = dask.array.concatenate(padded, axis=0).rechunk({0: chunks or 1, 1: -1, 2: -1})
+            array = _dask().array
+            padded = [array.pad(c, ((0, n_bins - c.shape[0]), (0, 0)))[None] for c in count]
+            data = array.concatenate(padded, axis=0).rechunk({0: chunks or 1, 1: -1, 2: -1})
         else:
             data = np.zeros((len(count), n_bins, n_units), dtype=np.int32)
             for row, c in zip(data, count, strict=True):
@@ -130,6 +124,12 @@ def bin_spikes(
             for name, v in intervals.variables.items()
             if v.dims == ("trial",)
         }
+        taken = sorted(set(extra) & {"count", "time", "trial_length", *map(str, per_unit)})
+        if taken:
+            raise SchemaError(
+                f"Expected trial columns with names of their own, got {taken}, which the counts "
+                f"use: rename them with .rename."
+            )
     binned = xr.Dataset(
         {"count": (dims, data, {"units": "1", "long_name": "spike count per bin"})},
         coords={"time": ("time", time, {"units": "s", "long_name": "bin centre"})},
@@ -157,7 +157,9 @@ def concat_trials(sessions: Sequence[xr.Dataset]) -> xr.Dataset:
     -------
     xarray.Dataset
         ``count(trial, time, unit)``, ``trial_length(trial)`` and, where any input has it,
-        ``observed(trial, time)``; a coordinate ``session(trial)`` says which input each came from.
+        ``observed(trial, time)``. Coordinates: ``unit`` and all that is known per unit;
+        ``session(trial)``, which input each came from; ``first_bin(trial)``, the time of its first
+        bin there, in s. Other variables are left out.
 
     Raises
     ------
@@ -182,8 +184,10 @@ def concat_trials(sessions: Sequence[xr.Dataset]) -> xr.Dataset:
     rows: list[np.ndarray] = []
     masks: list[np.ndarray] = []
     origin: list[int] = []
+    begin: list[float] = []
     for number, data in enumerate(checked):
         counts = np.asarray(data["count"].values)
+        clock = np.asarray(data["time"].values)
         observed = schema.observed_bins(data)
         if counts.ndim == 2:
             counts, observed = counts[None], observed[None]
@@ -191,6 +195,7 @@ def concat_trials(sessions: Sequence[xr.Dataset]) -> xr.Dataset:
             rows.append(counts[trial, :length])
             masks.append(observed[trial, :length])
             origin.append(number)
+            begin.append(float(clock[0]) if len(clock) else np.nan)
     if not rows:
         raise SchemaError(
             f"Expected at least one trial in the sessions to join, got none in {len(checked)} of "
@@ -213,6 +218,7 @@ def concat_trials(sessions: Sequence[xr.Dataset]) -> xr.Dataset:
         coords={
             "time": ("time", (np.arange(length.max()) + 0.5) * width, {"units": "s"}),
             "session": ("trial", np.array(origin)),
+            "first_bin": ("trial", np.array(begin), {"units": "s"}),
         },
         attrs={"bin_size": width},
     ).assign_coords({n: c.variable for n, c in first.coords.items() if set(c.dims) <= {"unit"}})
@@ -272,6 +278,17 @@ def _whole_bins(duration: float, width: float) -> int:
     return int(np.floor(duration / width + _WHOLE_BIN))
 
 
+def _dask() -> Any:
+    try:
+        import dask
+        import dask.array
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            "Counting chunk by chunk needs dask: pip install 'neurokit-sdr[cluster]'."
+        ) from error
+    return dask
+
+
 def _count(
     times: Any,
     units: Any,
@@ -285,9 +302,7 @@ def _count(
     if not lazy:
         ordered = _sort_by_time(times, units)
         return [_count_block(ordered, n_units, width, b, stop) for b in blocks]
-    import dask
-    import dask.array
-
+    dask = _dask()
     ordered = dask.delayed(_sort_by_time, pure=True)(times, units)
     block_of = dask.delayed(_count_block, pure=True)
     return [

@@ -123,8 +123,8 @@ def _collect_in_own_pool(
                 raise NeurokitError(
                     f"Worker processes were killed {POOL_RESTARTS + 1} times with "
                     f"{len(tasks) - len(results)} of {len(tasks)} tasks left: most often memory "
-                    f"ran out. Use fewer workers (pass executor=ProcessPoolExecutor(1)) or smaller "
-                    f"data."
+                    f"ran out, or a script lacks its if __name__ == '__main__'. Use fewer workers "
+                    f"(pass executor=ProcessPoolExecutor(1)) or smaller data."
                 ) from error
 
 

@@ -343,6 +343,11 @@ def _check_counts(data: xr.Dataset) -> None:
                 f"drop it, or give it the trials and bins of the counts."
             )
     if "trial_length" in data.variables:
+        if ("trial" in data["trial_length"].dims) != ("trial" in count.dims):
+            raise SchemaError(
+                f"Expected trial_length(trial) beside a count with trials and a single number "
+                f"beside one without, got {data['trial_length'].dims} beside {count.dims}."
+            )
         length = data["trial_length"].values
         if length.size and (length.min() < 0 or length.max() > data.sizes["time"]):
             raise SchemaError(

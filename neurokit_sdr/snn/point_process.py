@@ -404,6 +404,22 @@ def unlabel_parameters(parameters: xr.Dataset) -> dict[str, np.ndarray]:
         if not np.isfinite(values).all():
             raise SchemaError(f"Expected finite {name}, got NaN or infinite values.")
         arrays[name.removesuffix("_probability")] = values
+    if parameters.sizes["target"] != parameters.sizes["source"]:
+        raise SchemaError(
+            f"Expected as many sources as targets, got {parameters.sizes['source']} and "
+            f"{parameters.sizes['target']}: select both alike."
+        )
+    if parameters.sizes["next_state"] != parameters.sizes["state"]:
+        raise SchemaError(
+            f"Expected as many next states as states, got {parameters.sizes['next_state']} and "
+            f"{parameters.sizes['state']}: select both alike."
+        )
+    bin_size = parameters.attrs.get("bin_size")
+    if bin_size not in Interval(float, 0, open_low=True):
+        raise SchemaError(f"Expected attrs['bin_size'] > 0 in seconds, got {bin_size!r}.")
+    for name in ("target", "source", "time_constant"):
+        if name not in parameters.coords:
+            raise SchemaError(f"Expected a coordinate {name!r} in the parameters, got none.")
     for name in ("transition", "initial"):
         total = arrays[name].sum(axis=-1)
         if (arrays[name] < 0).any() or not np.allclose(total, 1, atol=1e-6):
