@@ -329,7 +329,7 @@ class HMMGLM(Estimator):
             parameters.log_initial, parameters.log_transition, emission, arrays.starts
         ).log_likelihood.sum()
         if measure == "nats_per_bin":
-            return float(log_likelihood / arrays.observed.sum())
+            return float(log_likelihood) / int(arrays.observed.sum())
         counts = arrays.counts[arrays.observed]
         if counts.sum() == 0:
             raise SchemaError(

@@ -101,12 +101,12 @@ def bin_spikes(
         length = np.array(
             [_whole_bins(d, width) for d in intervals["stop_time"].values - begin], dtype=np.int64
         )
-        if length.size == 0 or length.min() == 0:
+        if length.size == 0 or np.min(length) == 0:
             raise ParameterError(
                 f"Expected at least one trial, each of at least one bin of {width:g} s, got "
                 f"{length.size} trials, {int((length == 0).sum())} of them shorter."
             )
-        n_bins = int(length.max())
+        n_bins = int(np.max(length))
         blocks = [(b, 0, int(n)) for b, n in zip(begin, length, strict=True)]
         count = _count(times, units, n_units, width, blocks, stop, lazy)
         if lazy:

@@ -65,7 +65,7 @@ def read_phy(folder: Path) -> xr.DataTree:
     # Divided, not multiplied by 1/rate: this is the double nearest to the true time.
     times = samples.astype(np.float64)[order] / rate
     stop, source = _recording_end(folder, parameters, rate)
-    last = float(times.max()) if times.size else 0.0
+    last = float(np.max(times)) if times.size else 0.0
     if stop is None or last > stop:
         stop, source = last, "the last spike: the folder does not say when the recording ended"
     spikes = _assemble.spike_dataset(
