@@ -22,6 +22,7 @@ from scipy.stats import poisson
 import neurokit_sdr as nks
 from neurokit_sdr.analysis import HMMGLM, _hmm, _rates, hmm_glm
 from neurokit_sdr.analysis import _hmm_glm as core
+from neurokit_sdr.analysis import _hmm_glm_data as layout
 from neurokit_sdr.analysis._sequences import flatten
 from neurokit_sdr.core.errors import ConvergenceWarning, ParameterError
 from neurokit_sdr.core.parallel import limited_threads
@@ -74,7 +75,7 @@ def random_problem(rng, nonlinearity=None, nasty=False) -> Problem:
     counts[~observed] = 0
     time_constants = [[], [0.02], [0.04], [0.02, 0.1], [0.02, 0.1, 0.5]][rng.integers(5)]
     kernel = exponential_kernel(time_constants, BIN)
-    design = core.history_features(counts, starts, observed, kernel)
+    design = layout.history_features(counts, starts, observed, kernel)
     n_features = design.shape[1]
     mean_count = np.maximum(counts[observed].mean(axis=0), 0.5 / observed.sum())
     bias_mean = inverse_rate(mean_count, nonlinearity)
@@ -101,7 +102,7 @@ def random_problem(rng, nonlinearity=None, nasty=False) -> Problem:
     )
     return Problem(
         oracles.Data(counts, design, starts, observed),
-        core.make_data(counts, starts, observed, kernel),
+        layout.make_data(counts, starts, observed, kernel),
         prior,
         parameters,
         nonlinearity,
@@ -156,7 +157,7 @@ def test_history_matches_the_oracle(time_constants, seed):
     counts = rng.poisson(1.0, (100, 3)).astype(float)
     observed = rng.random(100) > 0.2
     kernel = exponential_kernel(time_constants, BIN)
-    mine = core.history_features(counts, starts, observed, kernel)
+    mine = layout.history_features(counts, starts, observed, kernel)
     truth = oracles.history_features(counts, starts, observed, time_constants, BIN)
     # At most as many terms as the kernel has lags, none above the largest count.
     np.testing.assert_allclose(mine, truth, atol=EPS * (1 + kernel.shape[1]) * counts.max())
@@ -168,9 +169,9 @@ def test_history_ignores_what_missing_bins_hold(seed):
     counts = rng.poisson(1.0, (60, 2)).astype(float)
     observed = rng.random(60) > 0.3
     kernel, starts = exponential_kernel([0.02, 0.1], BIN), np.array([0, 60])
-    before = core.history_features(counts, starts, observed, kernel)
+    before = layout.history_features(counts, starts, observed, kernel)
     counts[~observed] = np.nan
-    np.testing.assert_array_equal(core.history_features(counts, starts, observed, kernel), before)
+    np.testing.assert_array_equal(layout.history_features(counts, starts, observed, kernel), before)
 
 
 @pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
@@ -320,13 +321,13 @@ def test_information_of_a_subset_stands_for_all(monkeypatch, seed):
     counts = rng.poisson(0.5, (2000, 2)).astype(float)
     observed, starts = np.ones(2000, dtype=bool), np.array([0, 2000])
     kernel = exponential_kernel([0.02], BIN)
-    design = core.history_features(counts, starts, observed, kernel)
+    design = layout.history_features(counts, starts, observed, kernel)
     data = oracles.Data(counts, design, starts, observed)
     probability = rng.dirichlet(np.ones(2), 2000)
     theta = np.zeros((2, 2, 3))
     monkeypatch.setattr(core, "curvature_rows", lambda n_features: 200)
     found = core.fisher_information(
-        core.make_data(counts, starts, observed, kernel),
+        layout.make_data(counts, starts, observed, kernel),
         theta,
         probability,
         "softplus",
@@ -516,7 +517,7 @@ def problem_of(model: HMMGLM, counts: xr.Dataset) -> Problem:
     data = oracle_data(counts, time_constants)
     return Problem(
         data,
-        core.make_data(*flatten(counts), exponential_kernel(time_constants, BIN)),
+        layout.make_data(*flatten(counts), exponential_kernel(time_constants, BIN)),
         documented_prior(model, data),
         fitted_parameters(model),
         model.nonlinearity,
@@ -1201,7 +1202,7 @@ def test_weights_are_found(seed):
     result = model.fit(counts, rng=0, progress=False).result_
     order = nks.validation.match_states(counts["state"], result["state"]).order
     found = result["weight"].values[order]
-    data = core.make_data(*flatten(counts), exponential_kernel([0.02], BIN))
+    data = layout.make_data(*flatten(counts), exponential_kernel([0.02], BIN))
     probability = np.eye(2)[result["state"].values]
     information = core.fisher_information(
         data, fitted_parameters(model).theta, probability, "sigmoid", serially

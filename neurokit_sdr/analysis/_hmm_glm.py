@@ -22,20 +22,14 @@ one, so it never falls (generalised EM, Dempster, Laird and Rubin 1977).
 
 from __future__ import annotations
 
-import itertools
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import csr_array
-from scipy.special import gammaln
-from threadpoolctl import threadpool_limits
 
 from neurokit_sdr.analysis import _hmm, _rates
 from neurokit_sdr.analysis._hmm import Map
+from neurokit_sdr.analysis._hmm_glm_data import Data
 
 #: Elements of one chunk of drives: small enough for the cache, large enough for BLAS.
 CHUNK = 1 << 17
@@ -51,46 +45,6 @@ LONGEST_STEP = 30.0
 
 #: A step that still lowers the objective at this size is rounding: EM has converged.
 SMALLEST_STEP = 1e-10
-
-
-class Data(NamedTuple):
-    """Binned sequences, one behind the other.
-
-    Bins without any spike in their history have the drive of the bias alone. Real recordings are
-    half made of them, so they are kept apart: the dense arrays hold the other bins only.
-
-    Attributes
-    ----------
-    counts
-        Shape (time, target).
-    starts
-        First bin of each sequence, and the number of bins last.
-    observed
-        Which bins are not missing, shape (time,).
-    active
-        Indices of the observed bins with a spike in their history, shape (active,).
-    design
-        Their history features, the first column ones, shape (active, feature).
-    active_counts, active_spikes
-        Their counts, dense and sparse, shape (active, target).
-    silent
-        Indices of the other observed bins, shape (silent,).
-    silent_spikes
-        Their counts, sparse, shape (silent, target).
-    log_factorial
-        Sum of the log factorials of a bin's counts, shape (time,).
-    """
-
-    counts: np.ndarray
-    starts: np.ndarray
-    observed: np.ndarray
-    active: np.ndarray
-    design: np.ndarray
-    active_counts: np.ndarray
-    active_spikes: csr_array
-    silent: np.ndarray
-    silent_spikes: csr_array
-    log_factorial: np.ndarray
 
 
 class Prior(NamedTuple):
@@ -165,108 +119,6 @@ class Fit(NamedTuple):
     log_likelihood: np.ndarray
     converged: bool = False
     interrupted: bool = False
-
-
-@contextmanager
-def parallel_map(threads: int) -> Iterator[Map]:
-    """Map over chunks with threads; BLAS itself runs on one, so sums do not depend on how many."""
-    with _one_blas_thread(), ThreadPoolExecutor(threads) as pool:
-
-        def run(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-            several = list(items)
-            # One item waits for a thread longer than it takes to do.
-            return list((pool.map if len(several) > 1 else map)(function, several))
-
-        yield run
-
-
-class _BlasLimit:
-    """The limit is the whole process's: the last fit that runs lifts it, not the first to end."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._users = 0
-        self._limit: Any = None
-
-    @contextmanager
-    def __call__(self) -> Iterator[None]:
-        with self._lock:
-            self._users += 1
-            if self._users == 1:
-                self._limit = threadpool_limits(1)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._users -= 1
-                if self._users == 0:
-                    self._limit.restore_original_limits()
-
-
-_one_blas_thread = _BlasLimit()
-
-
-def make_data(
-    counts: np.ndarray, starts: np.ndarray, observed: np.ndarray, kernel: np.ndarray
-) -> Data:
-    """Everything about the data that stays the same in every iteration."""
-    design = history_features(counts, starts, observed, kernel)
-    any_history = design[:, 1:].any(axis=1)
-    active = np.flatnonzero(observed & any_history)
-    silent = np.flatnonzero(observed & ~any_history)
-    if len(active) < len(counts):
-        design = design[active]
-    active_counts = counts if len(active) == len(counts) else counts[active]
-    return Data(
-        counts,
-        starts,
-        observed,
-        active,
-        design,
-        active_counts,
-        csr_array(active_counts),
-        silent,
-        csr_array(counts[silent]),
-        gammaln(counts + 1.0).sum(axis=1),
-    )
-
-
-def history_features(
-    counts: np.ndarray, starts: np.ndarray, observed: np.ndarray, kernel: np.ndarray
-) -> np.ndarray:
-    """Filter the counts of every sequence with every kernel; what lies before its start is zero.
-
-    Missing bins count as zero in the history of later bins.
-
-    Parameters
-    ----------
-    counts
-        Shape (time, source).
-    starts
-        As in :class:`Data`.
-    observed
-        Shape (time,).
-    kernel
-        Shape (time_constant, lag), lag 1 first.
-
-    Returns
-    -------
-    numpy.ndarray
-        Ones, then source-major history features, shape (time, 1 + source * time_constant).
-    """
-    n_bins, n_units = counts.shape
-    known = np.where(observed[:, None], counts, 0.0)
-    design = np.zeros((n_bins, 1 + n_units * len(kernel)))
-    design[:, 0] = 1.0
-    features = design[:, 1:].reshape(n_bins, n_units, len(kernel))
-    for first, last in itertools.pairwise(starts):
-        for h, weights in enumerate(kernel):
-            for lag in np.flatnonzero(weights) + 1:
-                if first + lag < last:
-                    features[first + lag : last, :, h] += (
-                        weights[lag - 1] * known[first : last - lag]
-                    )
-    return design
 
 
 def emission_log_likelihood(
@@ -551,7 +403,7 @@ def maximise(
     tol
         Stop once the objective twice gains no more than this per observed bin, in nats.
     run
-        From :func:`parallel_map`.
+        Maps over chunks, as :func:`~neurokit_sdr.analysis._threads.parallel_map` makes.
     on_iteration
         Called with the run so far after every iteration. A run that goes on from a fit seen at an
         iteration for which :func:`resumable` is true does exactly what this one will do.

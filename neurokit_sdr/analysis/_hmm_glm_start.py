@@ -17,16 +17,16 @@ from scipy.ndimage import uniform_filter1d
 from scipy.special import gammaln
 
 from neurokit_sdr.analysis import _hmm
+from neurokit_sdr.analysis._hmm import Map
 from neurokit_sdr.analysis._hmm_glm import (
-    Data,
     Fit,
-    Map,
     Parameters,
     Prior,
     maximise,
     resumable,
     update_chain,
 )
+from neurokit_sdr.analysis._hmm_glm_data import Data
 from neurokit_sdr.core.seeding import stream
 from neurokit_sdr.snn.point_process import inverse_rate
 

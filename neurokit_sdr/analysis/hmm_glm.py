@@ -13,8 +13,10 @@ from scipy.special import gammaln
 from neurokit_sdr._version import __version__
 from neurokit_sdr.analysis import _hmm
 from neurokit_sdr.analysis import _hmm_glm as core
+from neurokit_sdr.analysis._hmm_glm_data import Data, make_data
 from neurokit_sdr.analysis._hmm_glm_start import Search, search
 from neurokit_sdr.analysis._sequences import flatten, time_coords, unflatten
+from neurokit_sdr.analysis._threads import parallel_map
 from neurokit_sdr.core import results, schema
 from neurokit_sdr.core.checkpoint import Checkpoint
 from neurokit_sdr.core.errors import ParameterError, SchemaError
@@ -207,7 +209,7 @@ class HMMGLM(Estimator):
         self._check_params()
         sequences = flatten(data)
         kernel = exponential_kernel(self._time_constants(), float(data.attrs["bin_size"]))
-        arrays = core.make_data(*sequences, kernel)
+        arrays = make_data(*sequences, kernel)
         _refuse_hopeless(arrays, self.history, self.n_states)
         if checkpoint is not None and rng is None:
             raise ParameterError(
@@ -229,7 +231,7 @@ class HMMGLM(Estimator):
         state = saved.read()
         with (
             progress_bar(None, "HMM-GLM", progress) as bar,
-            core.parallel_map(thread_count()) as run,
+            parallel_map(thread_count()) as run,
         ):
 
             def report(start: int, fit: core.Fit) -> None:
@@ -406,7 +408,7 @@ class HMMGLM(Estimator):
             return []
         return [float(tau) for tau in np.atleast_1d(self.history)]
 
-    def _prior(self, arrays: core.Data, kernel: np.ndarray) -> core.Prior:
+    def _prior(self, arrays: Data, kernel: np.ndarray) -> core.Prior:
         norm = np.sqrt((kernel**2).sum(axis=1))
         scale = np.tile(norm.max(initial=1e-300) / norm, arrays.counts.shape[1])
         pooled = self.prior == "gaussian"
@@ -420,7 +422,7 @@ class HMMGLM(Estimator):
             concentration=CONCENTRATION,
         )
 
-    def _evaluate(self, data: xr.Dataset) -> tuple[core.Data, core.Parameters, np.ndarray]:
+    def _evaluate(self, data: xr.Dataset) -> tuple[Data, core.Parameters, np.ndarray]:
         """The data as arrays, the parameters as arrays, and the log likelihood of every bin."""
         result = self._check_fitted()
         schema.check(data, "counts")
@@ -436,7 +438,7 @@ class HMMGLM(Estimator):
                 f"{data.attrs['bin_size']} s: bin the data alike."
             )
         known = unlabel_parameters(result)
-        arrays = core.make_data(*flatten(data), known["kernel"])
+        arrays = make_data(*flatten(data), known["kernel"])
         weight = known["weight"].reshape(*known["bias"].shape, -1)
         with np.errstate(divide="ignore"):  # known parameters may rule transitions out
             parameters = core.Parameters(
@@ -445,7 +447,7 @@ class HMMGLM(Estimator):
                 np.log(known["transition"]),
                 np.log(known["initial"]),
             )
-        with core.parallel_map(thread_count()) as run:
+        with parallel_map(thread_count()) as run:
             emission = core.emission_log_likelihood(
                 arrays, parameters.theta, str(result.attrs["nonlinearity"]), run
             )
@@ -457,7 +459,7 @@ class _Decoded(NamedTuple):
     state_probability: np.ndarray
 
 
-def _refuse_hopeless(arrays: core.Data, history: object, n_states: int) -> None:
+def _refuse_hopeless(arrays: Data, history: object, n_states: int) -> None:
     """Raise where the data could be read but nothing could be learned."""
     n_units = arrays.counts.shape[1]
     if n_units < 2 and history is not None:
@@ -477,7 +479,7 @@ def _refuse_hopeless(arrays: core.Data, history: object, n_states: int) -> None:
         )
 
 
-def _mean_count(arrays: core.Data) -> np.ndarray:
+def _mean_count(arrays: Data) -> np.ndarray:
     """Mean counts; a silent neuron gets half a spike, so that one spike of it stays possible."""
     counts = arrays.counts[arrays.observed]
     return np.maximum(counts.mean(axis=0), 0.5 / len(counts))
@@ -512,7 +514,7 @@ def _label_states(data: xr.Dataset, decoded: _Decoded, order: np.ndarray) -> xr.
 
 def _label_fit(
     data: xr.Dataset,
-    arrays: core.Data,
+    arrays: Data,
     best: core.Fit,
     runs: list[core.Fit],
     order: np.ndarray,

@@ -1,0 +1,113 @@
+"""The data of an HMM-GLM on arrays: counts, their filtered history, and what never changes."""
+
+from __future__ import annotations
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import csr_array
+from scipy.special import gammaln
+
+
+class Data(NamedTuple):
+    """Binned sequences, one behind the other.
+
+    Bins without any spike in their history have the drive of the bias alone. Real recordings are
+    half made of them, so they are kept apart: the dense arrays hold the other bins only.
+
+    Attributes
+    ----------
+    counts
+        Shape (time, target).
+    starts
+        First bin of each sequence, and the number of bins last.
+    observed
+        Which bins are not missing, shape (time,).
+    active
+        Indices of the observed bins with a spike in their history, shape (active,).
+    design
+        Their history features, the first column ones, shape (active, feature).
+    active_counts, active_spikes
+        Their counts, dense and sparse, shape (active, target).
+    silent
+        Indices of the other observed bins, shape (silent,).
+    silent_spikes
+        Their counts, sparse, shape (silent, target).
+    log_factorial
+        Sum of the log factorials of a bin's counts, shape (time,).
+    """
+
+    counts: np.ndarray
+    starts: np.ndarray
+    observed: np.ndarray
+    active: np.ndarray
+    design: np.ndarray
+    active_counts: np.ndarray
+    active_spikes: csr_array
+    silent: np.ndarray
+    silent_spikes: csr_array
+    log_factorial: np.ndarray
+
+
+def make_data(
+    counts: np.ndarray, starts: np.ndarray, observed: np.ndarray, kernel: np.ndarray
+) -> Data:
+    """Everything about the data that stays the same in every iteration."""
+    design = history_features(counts, starts, observed, kernel)
+    any_history = design[:, 1:].any(axis=1)
+    active = np.flatnonzero(observed & any_history)
+    silent = np.flatnonzero(observed & ~any_history)
+    if len(active) < len(counts):
+        design = design[active]
+    active_counts = counts if len(active) == len(counts) else counts[active]
+    return Data(
+        counts,
+        starts,
+        observed,
+        active,
+        design,
+        active_counts,
+        csr_array(active_counts),
+        silent,
+        csr_array(counts[silent]),
+        gammaln(counts + 1.0).sum(axis=1),
+    )
+
+
+def history_features(
+    counts: np.ndarray, starts: np.ndarray, observed: np.ndarray, kernel: np.ndarray
+) -> np.ndarray:
+    """Filter the counts of every sequence with every kernel; what lies before its start is zero.
+
+    Missing bins count as zero in the history of later bins.
+
+    Parameters
+    ----------
+    counts
+        Shape (time, source).
+    starts
+        As in :class:`Data`.
+    observed
+        Shape (time,).
+    kernel
+        Shape (time_constant, lag), lag 1 first.
+
+    Returns
+    -------
+    numpy.ndarray
+        Ones, then source-major history features, shape (time, 1 + source * time_constant).
+    """
+    n_bins, n_units = counts.shape
+    known = np.where(observed[:, None], counts, 0.0)
+    design = np.zeros((n_bins, 1 + n_units * len(kernel)))
+    design[:, 0] = 1.0
+    features = design[:, 1:].reshape(n_bins, n_units, len(kernel))
+    for first, last in itertools.pairwise(starts):
+        for h, weights in enumerate(kernel):
+            for lag in np.flatnonzero(weights) + 1:
+                if first + lag < last:
+                    features[first + lag : last, :, h] += (
+                        weights[lag - 1] * known[first : last - lag]
+                    )
+    return design
