@@ -11,64 +11,16 @@ from typing import Any
 
 import numba
 import numpy as np
-from llvmlite import ir
-from numba.core import types
-from numba.extending import intrinsic
 
+from neurokit_sdr.core.vector_math import exp as _exp
 from neurokit_sdr.snn.point_process import NONLINEARITIES
 
 #: Drives are kept within this distance of 0 where exp would leave the range of floats: rates then
 #: lie between 1e-300 and 1e300 and have finite logarithms.
 LARGEST_DRIVE = 690.0
 
-# Adding 1.5 * 2**52 leaves the nearest integer in the low bits of the sum.
-_ROUNDING = 6755399441055744.0
-_LOG2_E = 1.4426950408889634
-# ln 2 in two parts, the first with zeros behind, so that its multiples are exact.
-_LN2_HIGH = 0.6931471803691238
-_LN2_LOW = 1.9082149292705877e-10
-
 # Neither flag changes a result's sign or lets sums be reordered, which would undo the rounding.
 _FLAGS = {"contract", "nsz"}
-
-
-@intrinsic
-def _float_to_bits(typing_context, value):
-    def generate(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], ir.IntType(64))
-
-    return types.int64(types.float64), generate
-
-
-@intrinsic
-def _bits_to_float(typing_context, value):
-    def generate(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], ir.DoubleType())
-
-    return types.float64(types.int64), generate
-
-
-@numba.njit(inline="always")
-def _exp(x):
-    """exp for \\|x\\| <= 700: Taylor to degree 13 on \\|r\\| <= ln(2)/2, then a power of two."""
-    shifted = x * _LOG2_E + _ROUNDING
-    power = shifted - _ROUNDING
-    r = x - power * _LN2_HIGH - power * _LN2_LOW
-    p = 1 / 6227020800.0
-    p = p * r + 1 / 479001600.0
-    p = p * r + 1 / 39916800.0
-    p = p * r + 1 / 3628800.0
-    p = p * r + 1 / 362880.0
-    p = p * r + 1 / 40320.0
-    p = p * r + 1 / 5040.0
-    p = p * r + 1 / 720.0
-    p = p * r + 1 / 120.0
-    p = p * r + 1 / 24.0
-    p = p * r + 1 / 6.0
-    p = p * r + 0.5
-    p = p * r + 1.0
-    p = p * r + 1.0
-    return p * _bits_to_float((_float_to_bits(shifted) + 1023) << 52)  # type: ignore[call-arg]
 
 
 @numba.njit(inline="always")
