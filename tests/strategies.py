@@ -153,6 +153,64 @@ def series_datasets(draw: Any) -> xr.Dataset:
 
 
 @st.composite
+def calcium_datasets(draw: Any, max_units: int = 4, max_frames: int = 8) -> xr.Dataset:
+    """Fluorescence on a regular or irregular clock, with missing values, and what goes with it."""
+    number, frames = draw(st.integers(1, max_units)), draw(st.integers(0, max_frames))
+    regular = draw(st.booleans())
+    time = 0.5 + np.arange(frames) / 30 if regular else np.cumsum(np.arange(1, frames + 1) / 7.0)
+    dtype = draw(st.sampled_from([np.float32, np.float64]))
+    trace = (np.arange(frames * number, dtype=dtype) / 3).reshape(frames, number)
+    calcium = xr.Dataset(
+        {"fluorescence": (("time", "unit"), trace, {"units": "1"})},
+        coords={"time": ("time", time, {"units": "s"}), "unit": ("unit", draw(unit_ids(number)))},
+        attrs=draw(attributes),
+    )
+    if draw(st.booleans()):
+        label = draw(st.lists(plain_text, min_size=number, max_size=number))
+        calcium = calcium.assign_coords(
+            label=("unit", np.array(label, dtype=np.str_)),
+            is_cell=("unit", np.arange(number) % 2 == 0),
+            x=("unit", np.linspace(0, 1e-3, number), {"units": "m"}),
+            image_mask=("unit", np.arange(number)),
+        )
+    if draw(st.booleans()):
+        calcium["dff"] = (("time", "unit"), np.where(trace > 1, np.nan, trace))
+        calcium["neuropil"] = (("time", "unit"), -trace)
+        calcium["shift"] = (("time", "space"), np.zeros((frames, 2), np.int16), {"units": "px"})
+        calcium["footprint"] = (("unit", "pixel"), np.eye(number, 3))
+        calcium["scale"] = ((), 2.0)
+    return calcium
+
+
+@st.composite
+def signal_datasets(draw: Any, max_channels: int = 4, max_samples: int = 8) -> xr.Dataset:
+    """MEG or sEEG, continuous or in trials, with and without positions."""
+    number, samples = draw(st.integers(1, max_channels)), draw(st.integers(0, max_samples))
+    trials = draw(st.sampled_from([(), (2,)]))
+    shape = (*trials, samples, number)
+    values = np.arange(np.prod(shape), dtype=np.float64).reshape(shape) * 1e-13
+    kind, unit = draw(st.sampled_from([("mag", "T"), ("grad", "T/m"), ("seeg", "V")]))
+    signal = xr.Dataset(
+        {"signal": (("trial", "time", "channel")[-len(shape) :], values, {"units": unit})},
+        coords={
+            "time": ("time", np.arange(samples) / 600 - 0.25, {"units": "s"}),
+            "channel": ("channel", np.array([f"{kind}{k}" for k in range(number)], dtype=np.str_)),
+            "channel_type": ("channel", np.full(number, kind)),
+            "channel_unit": ("channel", np.full(number, unit)),
+        },
+        attrs={"line_freq": 50.0} | draw(attributes),
+    )
+    if draw(st.booleans()):
+        frame = draw(st.sampled_from([((), "head"), (("channel",), np.full(number, "head"))]))
+        signal = signal.assign_coords(
+            bad=("channel", np.arange(number) % 2 == 1),
+            x=("channel", np.linspace(0, 0.1, number), {"units": "m"}),
+            coord_frame=frame,
+        )
+    return signal
+
+
+@st.composite
 def session_trees(draw: Any) -> xr.DataTree:
     """Spikes and whatever may have been recorded with them."""
     spikes = draw(spike_datasets())
@@ -170,6 +228,9 @@ def session_trees(draw: Any) -> xr.DataTree:
                 "event_label": ("event", np.array(labels, dtype=np.str_)),
             }
         )
+    for name, recordings in (("/calcium", calcium_datasets()), ("/signal", signal_datasets())):
+        if draw(st.booleans()):
+            groups[name] = draw(recordings)
     where = draw(st.sampled_from([[], ["/behavior"], ["/behavior/camera", "/behavior/wheel"]]))
     for name in [*where, *draw(st.sampled_from([[], ["/truth"]]))]:
         groups[name] = draw(series_datasets())

@@ -36,6 +36,25 @@ def counts(shape=(5, 2), **variables) -> xr.Dataset:
     )
 
 
+def calcium() -> xr.Dataset:
+    return xr.Dataset(
+        {"fluorescence": (("time", "unit"), np.ones((3, 2)))},
+        coords={"time": ("time", [0.0, 0.1, 0.2], {"units": "s"}), "unit": ["a", "b"]},
+    )
+
+
+def signal() -> xr.Dataset:
+    return xr.Dataset(
+        {"signal": (("time", "channel"), np.ones((3, 2)))},
+        coords={
+            "time": ("time", [0.0, 0.1, 0.2], {"units": "s"}),
+            "channel": ["a", "b"],
+            "channel_type": ("channel", ["mag", "mag"]),
+            "channel_unit": ("channel", ["T", "T"]),
+        },
+    )
+
+
 def intervals(start, stop, dim="trial") -> xr.Dataset:
     return xr.Dataset(
         {
@@ -102,6 +121,8 @@ def test_every_required_variable_is_required(kind):
     good = {
         "spikes": spikes(),
         "counts": counts(),
+        "calcium": calcium(),
+        "signal": signal(),
         "trials": intervals([0], [1]),
         "epochs": intervals([0], [1], "epoch"),
         "events": xr.Dataset(

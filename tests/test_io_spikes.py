@@ -195,6 +195,114 @@ def test_other_tools_find_the_standard_parts(tmp_path):
         assert np.array_equal(times, full_session()["/truth/time"].values)
 
 
+def imaged_session() -> xr.DataTree:
+    """Calcium with all that the kind may hold, and a signal in trials."""
+    tree = full_session()
+    trace = np.arange(8.0).reshape(4, 2)
+    tree["/calcium"] = xr.Dataset(
+        {
+            "fluorescence": (("time", "unit"), trace, {"units": "1"}),
+            "dff": (("time", "unit"), np.where(trace > 6, np.nan, trace)),
+            "shift": (("time", "space"), np.zeros((4, 2))),
+            "footprint": (("unit", "pixel"), np.eye(2)),
+        },
+        coords={
+            "time": ("time", [0.1, 0.2, 0.4, 0.7], {"units": "s"}),
+            "unit": ["a", "b"],
+            "x": ("unit", [1e-4, 2e-4], {"units": "m"}),
+            "is_cell": ("unit", [True, False]),
+        },
+        attrs={"frame_rate": 30.0, "indicator": "GCaMP6f"},
+    )
+    tree["/signal"] = xr.Dataset(
+        {"signal": (("trial", "time", "channel"), np.ones((2, 3, 1)), {"units": "T"})},
+        coords={
+            "time": ("time", [0.0, 0.1, 0.2], {"units": "s"}),
+            "channel": ["M1"],
+            "channel_type": ("channel", ["mag"]),
+            "channel_unit": ("channel", ["T"]),
+        },
+    )
+    return tree
+
+
+def test_calcium_lies_where_other_tools_look_for_it(tmp_path):
+    import pynwb
+
+    paths = [tmp_path / "one.nwb", tmp_path / "two.nwb"]
+    for path in paths:
+        nks.io.write_spikes_nwb(imaged_session(), path)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert not pynwb.validate(path=str(paths[0]))
+    with pynwb.NWBHDF5IO(str(paths[0]), "r") as stream:
+        file = stream.read()
+        ophys = file.processing["ophys"]
+        series = ophys["Fluorescence"]["fluorescence"]
+        assert type(series).__name__ == "RoiResponseSeries"
+        assert series.data[:].tolist() == np.arange(8.0).reshape(4, 2).tolist()
+        assert series.timestamps[:].tolist() == [0.1, 0.2, 0.4, 0.7]
+        table = series.rois.table
+        assert table["x"].data[:].tolist() == [1e-4, 2e-4]
+        assert table["is_cell"].data[:].tolist() == [True, False]
+        assert table.imaging_plane.indicator == "GCaMP6f"
+        assert np.isnan(table.imaging_plane.excitation_lambda)
+        assert set(ophys["DfOverF"].roi_response_series) == {"dff"}
+        assert "shift" in ophys.data_interfaces
+    back = nks.io.read_spikes(paths[0])
+    expected, found = groups_of(imaged_session()), groups_of(back)
+    assert set(expected) == set(found)
+    for name, dataset in expected.items():
+        xr.testing.assert_identical(dataset, found[name])
+    nks.io.write_spikes_nwb(back, tmp_path / "three.nwb")
+    again = groups_of(nks.io.read_spikes(tmp_path / "three.nwb"))
+    xr.testing.assert_identical(again["/calcium"], expected["/calcium"])
+
+
+def test_calcium_that_breaks_the_schema_is_not_written(tmp_path):
+    tree = imaged_session()
+    tree["/calcium"] = tree["/calcium"].to_dataset().drop_vars("unit")
+    with pytest.raises(SchemaError, match="'unit'"):
+        nks.io.write_spikes_nwb(tree, tmp_path / "x.nwb")
+    tree = imaged_session()
+    tree["/signal"] = tree["/signal"].to_dataset().drop_vars("channel_unit")
+    with pytest.raises(SchemaError, match="channel_unit"):
+        nks.io.write_spikes_nwb(tree, tmp_path / "x.nwb")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_calcium_of_other_laboratories_is_named(tmp_path):
+    from pynwb.ophys import Fluorescence, ImageSegmentation, OpticalChannel
+
+    file = nwb_file()
+    file.add_unit(spike_times=[0.5])
+    plane = file.create_imaging_plane(
+        name="plane",
+        optical_channel=OpticalChannel(name="green", description="d", emission_lambda=510.0),
+        description="one",
+        device=file.create_device("microscope"),
+        excitation_lambda=920.0,
+        indicator="GCaMP6s",
+        location="V1",
+    )
+    segmentation = ImageSegmentation()
+    table = segmentation.create_plane_segmentation("all cells", plane, name="cells")
+    table.add_roi(image_mask=np.ones((2, 2)))
+    light = Fluorescence()
+    module = file.create_processing_module("ophys", "imaging")
+    module.add(segmentation)
+    module.add(light)
+    light.create_roi_response_series(
+        name="F",
+        data=np.ones((3, 1)),
+        rois=table.create_roi_table_region("one", region=[0]),
+        unit="n/a",
+        rate=10.0,
+    )
+    with pytest.warns(DataWarning, match=r"F \(RoiResponseSeries\)"):
+        tree = nks.io.read_spikes(write(file, tmp_path / "a.nwb"))
+    assert "/calcium" not in tree.groups
+
+
 def test_session_metadata_survives_a_second_round(tmp_path):
     nks.io.write_spikes_nwb(full_session(), tmp_path / "a.nwb", session_description="once")
     first = nks.io.read_spikes(tmp_path / "a.nwb")

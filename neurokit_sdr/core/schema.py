@@ -1,9 +1,10 @@
 """The data schema: names, dimensions, units, and the checks that hold data to them.
 
 Names are fixed here and nowhere else. A *kind* is one kind of recording (spikes, binned counts,
-events, intervals, behaviour); each is an :class:`xarray.Dataset` whose variables, dimensions and
-units :data:`KINDS` lists. A file that holds several kinds becomes an :class:`xarray.DataTree`
-with one group per kind (:data:`GROUPS`). Time is float64 seconds from the recording's start.
+calcium, MEG and sEEG signals, events, intervals, behaviour); each is an :class:`xarray.Dataset`
+whose variables, dimensions and units :data:`KINDS` lists. A file that holds several kinds becomes
+an :class:`xarray.DataTree` with one group per kind (:data:`GROUPS`). Time is float64 seconds from
+the recording's start.
 
 Attributes hold str, int, float and lists of them only, because netCDF holds nothing else.
 """
@@ -25,6 +26,8 @@ SCHEMA_VERSION = 1
 #: Group of a DataTree that holds each kind.
 GROUPS = {
     "spikes": "/spikes",
+    "calcium": "/calcium",
+    "signal": "/signal",
     "behavior": "/behavior",
     "trials": "/trials",
     "epochs": "/epochs",
@@ -86,6 +89,32 @@ KINDS: dict[str, Kind] = {
         },
         attrs=("bin_size",),
         hint="make it with nks.bin_spikes(session, bin_size)",
+    ),
+    "calcium": Kind(
+        "calcium",
+        {
+            "fluorescence": Variable((("time", "unit"),)),
+            "neuropil": Variable((("time", "unit"),), required=False),
+            "dff": Variable((("time", "unit"),), required=False),
+            "deconvolved": Variable((("time", "unit"),), required=False),
+        },
+        hint="simulate one with nks.snn.observe.calcium(session), or give fluorescence(time, unit) "
+        "with the frame times in seconds",
+    ),
+    "signal": Kind(
+        "signal",
+        {
+            "signal": Variable((("time", "channel"), ("trial", "time", "channel"))),
+            "channel_type": Variable((("channel",),), dtype="UTO"),
+            "channel_unit": Variable((("channel",),), dtype="UTO"),
+            "bad": Variable((("channel",),), dtype="b", required=False),
+            "x": Variable((("channel",),), units="m", required=False),
+            "y": Variable((("channel",),), units="m", required=False),
+            "z": Variable((("channel",),), units="m", required=False),
+            "coord_frame": Variable((("channel",), ()), dtype="UTO", required=False),
+        },
+        hint="simulate one with nks.snn.observe.sensors(session, 64), or give signal(time, "
+        "channel) with channel_type and channel_unit (T, T/m, V) of each channel",
     ),
     "trials": Kind(
         "trials",
@@ -168,7 +197,8 @@ def check(data: Any, kind: str) -> xr.Dataset:
 
     Checks names, dimensions, dtypes, units and the kind's own invariants: spike times finite,
     inside ``[t_start, t_stop]`` and sorted within each unit; unit ids unique; counts non-negative
-    and finite wherever ``observed`` is true; intervals that do not end before they start.
+    and finite wherever ``observed`` is true; frame and sample times finite and ascending; channel
+    names unique, positions with a ``coord_frame``; intervals that do not end before they start.
 
     Parameters
     ----------
@@ -393,6 +423,55 @@ def valid_bins(data: xr.Dataset) -> np.ndarray:
     return observed & inside.reshape(observed.shape)
 
 
+def _check_clock(data: xr.Dataset) -> None:
+    """Raise where ``time`` is missing, not in seconds or does not rise from sample to sample."""
+    if "time" not in data.coords:
+        raise SchemaError(
+            f"Expected a coordinate 'time' in seconds, got coords {sorted(map(str, data.coords))}: "
+            f"add one with .assign_coords(time=('time', seconds, {{'units': 's'}}))."
+        )
+    time = data["time"]
+    if time.dtype.kind != "f" or time.attrs.get("units") != "s":
+        raise SchemaError(
+            f"Expected 'time' as floats with attrs['units'] == 's', got {time.dtype} in "
+            f"{time.attrs.get('units')!r}: convert the values and set the attribute."
+        )
+    rising = np.isfinite(time.values)
+    rising[1:] &= np.diff(time.values) > 0
+    if not rising.all():
+        first = int(np.argmin(rising))
+        raise SchemaError(
+            f"Expected finite, rising times, got {time.values[first]} s at index {first}: sort the "
+            f"samples, and drop those without a time."
+        )
+
+
+def _check_calcium(data: xr.Dataset) -> None:
+    check_unique_units(data)
+    _check_clock(data)
+
+
+def _check_signal(data: xr.Dataset) -> None:
+    _check_clock(data)
+    if "channel" not in data.coords:
+        raise SchemaError(
+            f"Expected a coordinate 'channel' with one name per channel, got coords "
+            f"{sorted(map(str, data.coords))}: add one with .assign_coords(channel=[...])."
+        )
+    names, number = np.unique(data["channel"].values, return_counts=True)
+    if (number > 1).any():
+        raise SchemaError(
+            f"Expected unique channel names, got {names[number > 1][:5].tolist()} more than once: "
+            f"rename or drop the copies."
+        )
+    if "coord_frame" not in data.variables and {"x", "y", "z"} & set(data.variables):
+        raise SchemaError(
+            "Expected 'coord_frame' beside the positions x, y, z of the channels, got none: say "
+            "what they are measured in, such as 'head' or 'mni', with "
+            ".assign_coords(coord_frame='head')."
+        )
+
+
 def _check_intervals(data: xr.Dataset) -> None:
     start, stop = data["start_time"].values, data["stop_time"].values
     bad = ~(np.isfinite(start) & np.isfinite(stop)) | (stop < start)
@@ -412,6 +491,8 @@ def _check_events(data: xr.Dataset) -> None:
 _INVARIANTS = {
     "spikes": _check_spikes,
     "counts": _check_counts,
+    "calcium": _check_calcium,
+    "signal": _check_signal,
     "trials": _check_intervals,
     "epochs": _check_intervals,
     "events": _check_events,

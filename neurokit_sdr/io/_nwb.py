@@ -105,6 +105,7 @@ class _Reader(Reading):
         units = find_units(self)
         self._electrodes()
         self._interval_tables()
+        self._roi_tables()
         self._all_series()
         self._events_tables()
         self._scratch()
@@ -186,6 +187,14 @@ class _Reader(Reading):
                     f"the last of {group}",
                     False,
                 )
+
+    def _roi_tables(self) -> None:
+        """The imaged units of /calcium that this package wrote."""
+        for table in self.file.objects.values():
+            if is_a(table, "PlaneSegmentation") and split_mark(table.description)[1]:
+                self.seen |= {table.object_id, table.imaging_plane.object_id}
+                group = split_mark(table.description)[1]["group"]
+                self.groups[group] = read_table(table, "unit", self.left)
 
     # -- series -------------------------------------------------------------------------------
 

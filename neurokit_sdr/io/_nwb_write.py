@@ -44,7 +44,12 @@ _RESERVED = {
     "resolution",
     "tags",
     "timeseries",
+    "image_mask",
+    "pixel_mask",
+    "voxel_mask",
 }
+#: Processing modules that the standard names; every other group has one of its own name.
+_MODULES = {"calcium": "ophys"}
 _UNKNOWN_START = "1970-01-01T00:00:00+00:00"
 
 
@@ -255,8 +260,9 @@ class _Writer:
                 self._scratch(group, table, name)
 
     def _series(self, group: str, dataset: xr.Dataset) -> None:
-        """A group of series over time, such as /behavior or /truth."""
+        """A group of series over time, such as /calcium, /behavior or /truth."""
         from pynwb import TimeSeries
+        from pynwb.ophys import RoiResponseSeries
 
         parts = group.strip("/").split("/")
         module = self._module(parts[0], group, dataset)
@@ -269,36 +275,105 @@ class _Writer:
         if not with_clock:
             timed = []
         clock = _clock(dataset["time"].values) if timed else {}
+        written = {*timed, "time"} if timed else set()
+        rois: Any = None
+        if group == "/calcium" and any(dataset[n].dims == ("time", "unit") for n in timed):
+            rois, columns = self._rois(group, dataset, module)
+            written |= columns
         for name in timed:
             variable = dataset[name]
-            series = TimeSeries(
-                name=_free("_".join([*parts[1:], name]), module.data_interfaces),
-                description=_mark_variable(
+            imaged = rois is not None and variable.dims == ("time", "unit")
+            holder = self._imaged(module, name) if imaged else module
+            taken = holder.roi_response_series if imaged else holder.data_interfaces
+            options = {
+                "name": _free("_".join([*parts[1:], name]), taken),
+                "description": _mark_variable(
                     dataset,
                     name,
                     str(variable.attrs.get("long_name", name)),
                     group=group,
                     time=encode_attrs(dataset["time"].attrs),
                 ),
-                data=_compressed(_storable(variable.variable, f"{group}/{name}")),
-                unit=str(variable.attrs.get("units", "n/a")),
+                "data": _compressed(_storable(variable.variable, f"{group}/{name}")),
+                "unit": str(variable.attrs.get("units", "n/a")),
                 **clock,
-            )
-            module.add(series)
+            }
+            if imaged:
+                region = rois.create_roi_table_region(
+                    description="all of them", region=list(range(dataset.sizes["unit"]))
+                )
+                series = RoiResponseSeries(rois=region, **options)
+                holder.add_roi_response_series(series)
+            else:
+                series = TimeSeries(**options)
+                module.add(series)
             if "timestamps" in clock:
                 clock = {"timestamps": series}  # the next series link to these, not a copy
-        rest = set(map(str, dataset.variables)) - set(timed) - ({"time"} if timed else set())
         for left in dataset.variables:
-            if left in rest:
+            if left not in written:
                 self._scratch(group, dataset, left)
 
-    def _module(self, name: str, group: str, dataset: xr.Dataset) -> Any:
+    def _rois(self, group: str, dataset: xr.Dataset, module: Any) -> tuple[Any, set[str]]:
+        """The table of imaged units, and the variables that became its columns.
+
+        The standard demands masks and facts about the microscope. What is not known is NaN or
+        "unknown" there, and is not read back.
+        """
+        from hdmf.common import ElementIdentifiers, VectorData
+        from pynwb.ophys import ImageSegmentation, OpticalChannel, PlaneSegmentation
+
+        attrs, unknown = dataset.attrs, "unknown"
+        channel = OpticalChannel(
+            name="channel",
+            description=unknown,
+            emission_lambda=float(attrs.get("emission", np.nan)),
+        )
+        plane = self.file.create_imaging_plane(
+            name="plane",
+            optical_channel=channel,
+            description="of the imaged units",
+            device=self.file.create_device(name=_free("microscope", self.file.devices)),
+            excitation_lambda=float(attrs.get("excitation", np.nan)),
+            indicator=str(attrs.get("indicator", unknown)),
+            location=str(attrs.get("location", unknown)),
+        )
+        ids, id_attrs = _row_ids(dataset, "unit")
+        skip = {"unit"} if id_attrs is not None else set()
+        mask = VectorData(
+            name="image_mask",
+            description=add_mark("the pixels of each unit are not known", derived=1),
+            data=np.full((ids.size, 1, 1), np.nan),
+        )
+        table = PlaneSegmentation(
+            name="PlaneSegmentation",
+            description=add_mark(
+                "the imaged units", group=group, attrs=encode_attrs(attrs), row_ids=id_attrs
+            ),
+            imaging_plane=plane,
+            id=ElementIdentifiers(name="id", data=ids),
+            columns=[mask, *self._columns(dataset, "unit", skip)],
+        )
+        module.add(ImageSegmentation(plane_segmentations=[table]))
+        names = {str(n) for n, v in dataset.variables.items() if v.dims[:1] == ("unit",) and v.size}
+        return table, names | skip
+
+    def _imaged(self, module: Any, name: str) -> Any:
+        """Where a series of imaged units lies: dF/F apart from the rest, as the standard has it."""
+        from pynwb.ophys import DfOverF, Fluorescence
+
+        kind = DfOverF if name == "dff" else Fluorescence
+        if kind.__name__ not in module.data_interfaces:
+            module.add(kind(name=kind.__name__))
+        return module.data_interfaces[kind.__name__]
+
+    def _module(self, part: str, group: str, dataset: xr.Dataset) -> Any:
+        name = _MODULES.get(part, part)
         if name in self.file.processing:
             return self.file.processing[name]
         inside = {
             g: encode_attrs(d.attrs)
             for g, d in self.groups.items()
-            if g == f"/{name}" or g.startswith(f"/{name}/")
+            if _MODULES.get(first := g.strip("/").split("/")[0], first) == name
         }
         return self.file.create_processing_module(
             name=name, description=add_mark(f"{name} of the recording", groups=inside)
