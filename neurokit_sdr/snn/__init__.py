@@ -18,12 +18,22 @@ except ImportError as error:
         "Simulating needs numba: pip install 'neurokit-sdr[analysis]'."
     ) from error
 
+from neurokit_sdr.snn import observe as observe
+from neurokit_sdr.snn.activity import interval_statistics as interval_statistics
+from neurokit_sdr.snn.activity import population_rate as population_rate
+from neurokit_sdr.snn.activity import rate_spectrum as rate_spectrum
+from neurokit_sdr.snn.experiments import adapting_population as adapting_population
+from neurokit_sdr.snn.experiments import motif_network as motif_network
+from neurokit_sdr.snn.ground_truth import clustered_network as clustered_network
 from neurokit_sdr.snn.ground_truth import hub_network as hub_network
+from neurokit_sdr.snn.ground_truth import latent_driven as latent_driven
+from neurokit_sdr.snn.ground_truth import switching_network as switching_network
 from neurokit_sdr.snn.latents import GaussianProcess as GaussianProcess
 from neurokit_sdr.snn.latents import HiddenStates as HiddenStates
 from neurokit_sdr.snn.latents import Lorenz as Lorenz
 from neurokit_sdr.snn.latents import Oscillator as Oscillator
 from neurokit_sdr.snn.latents import Schedule as Schedule
+from neurokit_sdr.snn.latents import StimulusBlocks as StimulusBlocks
 from neurokit_sdr.snn.latents import SwitchingDynamics as SwitchingDynamics
 from neurokit_sdr.snn.network import Inputs as Inputs
 from neurokit_sdr.snn.network import Network as Network

@@ -297,7 +297,8 @@ def _advance_delta(model, state, arriving, drive, found):
         for j in range(before, number):
             state.v[found[j]] = reset
             state.refractory[found[j]] = model.refractory[g]
-    arriving[:] = 0.0
+    for i in range(arriving.size):
+        arriving[i] = 0.0
     return number
 
 
@@ -395,7 +396,8 @@ def _advance_izhikevich(model, state, arriving, drive, found):
         for j in range(before, number):
             state.v[found[j]] = c
             state.extra[0, found[j]] += d
-    arriving[:] = 0.0
+    for i in range(arriving.size):
+        arriving[i] = 0.0
     return number
 
 
@@ -510,7 +512,9 @@ def _choose_current(model, state, arriving, i):
 
         def by_conductance(model, state, arriving, i):
             n = state.v.size
-            g = np.searchsorted(model.start, i, side="right") - 1
+            g = 0
+            while model.start[g + 1] <= i:
+                g += 1
             inward = state.synaptic[i] * (model.excitatory_reversal[g] - state.v[i])
             return inward + state.synaptic[n + i] * (model.inhibitory_reversal[g] - state.v[i])
 
@@ -547,7 +551,8 @@ def _external(external, step, arriving, steady, drive, rng_poisson, rng_noise):
     n = drive.size
     if step % external.frame_steps == 0 or step == 0:
         frame = min(step // external.frame_steps, external.latent.shape[0] - 1)
-        steady[:] = external.drive
+        for i in range(n):
+            steady[i] = external.drive[i]
         for k in range(external.loading.shape[0]):
             z = external.latent[frame, k]
             row = external.loading[k]
@@ -565,8 +570,17 @@ def _external(external, step, arriving, steady, drive, rng_poisson, rng_noise):
 
 
 @njit(inline="always")
+def _first_forced(external, step):
+    pointer = 0
+    while pointer < external.forced_step.size and external.forced_step[pointer] < step:
+        pointer += 1
+    return pointer
+
+
+@njit(inline="always")
 def _force(external, step, pointer, found, number):
     """Append the spikes that are imposed at the end of this step, once each."""
+    # Not searchsorted, nor slices assigned anywhere here: they double the time of compilation.
     while pointer < external.forced_step.size and external.forced_step[pointer] <= step:
         unit = external.forced_unit[pointer]
         twice = False
@@ -608,7 +622,7 @@ def run_static(
     drive = np.empty(n)
     written = 0
     recorded = recording.voltage_unit.size + recording.current.shape[1] > 0
-    pointer = np.searchsorted(external.forced_step, step)
+    pointer = _first_forced(external, step)
     while step < stop and written + n <= recording.step.size:
         arriving = state.synaptic if direct else ring[step % n_slots]
         total = _external(external, step, arriving, steady, drive, rng_poisson, rng_noise)
@@ -678,7 +692,7 @@ def run_delivering(
     written = 0
     plateaus = 0
     recorded = recording.voltage_unit.size + recording.current.shape[1] > 0
-    forced = np.searchsorted(external.forced_step, step)
+    forced = _first_forced(external, step)
     learning = plasticity.incoming.size > 0
     n_segments = dendrites.unit.size
     arriving = ring[0]
@@ -709,7 +723,8 @@ def run_delivering(
         if learning:
             _decay(plasticity.run_pre, plasticity.decay_pre)
             _decay(plasticity.run_post, plasticity.decay_post)
-            plasticity.trace_pre[now] = plasticity.run_pre
+            for i in range(n):
+                plasticity.trace_pre[now, i] = plasticity.run_pre[i]
             for j in range(number):
                 target = found[j]
                 for q in range(

@@ -21,7 +21,7 @@ class Sample(NamedTuple):
     state
         Shape (frame,), int, or None where there are no discrete states.
     variables
-        More that was true, each of shape (frame,) or (frame, latent).
+        More that was true, each of shape (frame,).
     """
 
     latent: np.ndarray
@@ -247,3 +247,44 @@ class Schedule(LatentProcess):
             None,
             {name: np.asarray(v)[which] for name, v in self.variables.items()},
         )
+
+
+@dataclass(frozen=True, eq=False)
+class StimulusBlocks(LatentProcess):
+    """One stimulus per frame, drawn from ensembles that take turns in blocks.
+
+    Latent ``e * n_stimuli + s`` is 1 while ensemble e shows stimulus s, and 0 elsewhere. The
+    variables are ``stimulus`` (its value), ``stimulus_index`` and ``ensemble``, each per frame.
+
+    Attributes
+    ----------
+    probability
+        Shape (ensemble, stimulus); rows sum to 1.
+    values
+        What each stimulus is, shape (stimulus,).
+    block_frames
+        Frames before the next ensemble; the first goes first.
+    frame_interval
+        s.
+    """
+
+    probability: np.ndarray
+    values: np.ndarray
+    block_frames: int = 150
+    frame_interval: float = 0.2
+
+    def sample(self, n_frames: int, rng: np.random.Generator) -> Sample:
+        """Draw each frame's stimulus independently of the others."""
+        n_ensembles, n_stimuli = self.probability.shape
+        ensemble = np.arange(n_frames) // self.block_frames % n_ensembles
+        # The last edge is left out: rounding may leave it below 1.
+        edges = np.cumsum(self.probability, axis=1)[:, :-1]
+        index = (rng.random(n_frames)[:, None] > edges[ensemble]).sum(axis=1)
+        latent = np.zeros((n_frames, n_ensembles * n_stimuli))
+        latent[np.arange(n_frames), ensemble * n_stimuli + index] = 1.0
+        shown = {
+            "stimulus": np.asarray(self.values)[index],
+            "stimulus_index": index,
+            "ensemble": ensemble,
+        }
+        return Sample(latent, None, shown)

@@ -84,7 +84,7 @@ class Network:
     truth
         More that is known, as a Dataset that is kept in ``/truth``.
     unit_coords
-        Per-unit coordinates, by name.
+        Per-unit coordinates, by name; ``x``, ``y`` and ``z`` in metres.
 
     Raises
     ------
@@ -176,7 +176,7 @@ class Network:
                 digest.update(np.ascontiguousarray(value).tobytes())
             elif isinstance(value, dict):
                 for key in value:
-                    digest.update(str(key).encode())
+                    add(str(key))
                     add(value[key])
             elif isinstance(value, tuple | list):
                 for item in value:
@@ -187,7 +187,8 @@ class Network:
                     if key != "truth":
                         add(getattr(value, key))
             else:
-                digest.update(repr(value).encode())
+                # Ended, so that 1.0 and 10.0 do not read like 1.01 and 0.0.
+                digest.update(repr(value).encode() + b"\0")
 
         add(self)
         return digest.hexdigest()

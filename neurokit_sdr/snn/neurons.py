@@ -158,7 +158,7 @@ class CurrentLIF(NeuronModel):
         def into_v(tau: np.ndarray) -> np.ndarray:
             # tau == tau_m is the limit of the same expression.
             difference = 1 / tau - 1 / p["tau_membrane"]
-            same = np.abs(difference) * dt < 1e-9
+            same = difference == 0
             safe = np.where(same, 1.0, difference)
             ratio = np.where(same, dt, -np.expm1(-safe * dt) / safe)
             return leak * ratio / p["tau_membrane"]

@@ -260,9 +260,10 @@ class _Run:
         plastic = np.zeros(source.size, bool)
         if rule is not None:
             plastic = (receptor == rule.receptor) & ~on_segment
-            if rule.sources is not None:
-                chosen = [np.array(network.units(name)) for name in rule.sources]
-                plastic &= np.isin(source, np.concatenate(chosen))
+            for chosen, units in ((rule.sources, source), (rule.targets, target)):
+                if chosen is not None:
+                    parts = [np.array(network.units(name)) for name in chosen]
+                    plastic &= np.isin(units, np.concatenate(parts))
         learns = np.flatnonzero(plastic)
         by_target = learns[np.argsort(target[learns], kind="stable")]
         incoming_start = np.zeros(n + 1, np.int64)
@@ -459,7 +460,9 @@ class _Run:
         network, dt, n = self.network, self.network.dt, self.network.n_units
         unit = ("unit", np.arange(n))
         coords: dict[str, Any] = {"unit": unit, "population": ("unit", network.population)}
-        coords |= {name: ("unit", np.asarray(v)) for name, v in network.unit_coords.items()}
+        for name, value in network.unit_coords.items():
+            place = {"units": "m"} if name in ("x", "y", "z") else {}
+            coords[name] = ("unit", np.asarray(value), place)
         when = _joined(self.spike_step, np.int64) * dt
         self.spike_step.clear()
         who = _joined(self.spike_unit, np.int32)
@@ -561,8 +564,7 @@ class _Run:
         if self.sample.state is not None:
             truth["state"] = (("time",), self.sample.state)
         for name, value in self.sample.variables.items():
-            dims = ("time",) if value.ndim == 1 else ("time", f"{name}_part")
-            truth[name] = (dims, value)
+            truth[name] = (("time",), value)
 
 
 def _joined(parts: list[np.ndarray], dtype: Any) -> np.ndarray:
