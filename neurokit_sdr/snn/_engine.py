@@ -349,12 +349,14 @@ def _advance_adex(model, state, arriving, drive, found):
         per_c, leak, rest = model.step_over_capacitance[g], model.leak[g], model.rest[g]
         soft, slope = model.soft_threshold[g], model.slope[g]
         per_w, a, reset = model.adaptation_step[g], model.subthreshold[g], model.reset[g]
+        cut = model.threshold[g]
         e_e, e_i = model.excitatory_reversal[g], model.inhibitory_reversal[g]
         half_e, half_i = model.excitatory_half[g], model.inhibitory_half[g]
         for i in range(v.size):  # explicit midpoint
             g_e, g_i = excitatory[i], inhibitory[i]
             first = _adex_slope(v[i], w[i], leak, rest, soft, slope, g_e, e_e, g_i, e_i, add[i])
-            v_half = v[i] + 0.5 * per_c * first
+            # Beyond the spike's cut the half step explodes: w must not see that.
+            v_half = min(v[i] + 0.5 * per_c * first, cut)
             w_half = w[i] + 0.5 * per_w * (a * (v[i] - rest) - w[i])
             second = _adex_slope(
                 v_half, w_half, leak, rest, soft, slope,

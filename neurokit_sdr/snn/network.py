@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import numbers
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -35,7 +36,8 @@ class Inputs:
     loading
         :math:`\ell`, shape (unit, latent), in the unit of the drive.
     noise
-        White noise, as the sd in mV that it gives v; a number or shape (unit,).
+        White noise, as the sd in mV that it gives v of a leaky integrator; for :class:`Izhikevich`
+        the sd of the current drawn anew each ms. A number or shape (unit,).
     poisson_rate, poisson_weight
         Each unit's own Poisson input: Hz, and the weight of one event as of a synapse; numbers or
         shape (unit,).
@@ -196,13 +198,14 @@ class Network:
 
 def _check_network(network: Network) -> None:
     for name, size in network.populations.items():
-        if not isinstance(size, int | np.integer) or size < 1:
+        whole = isinstance(size, numbers.Integral) and not isinstance(size, bool)
+        if not whole or size < 1:
             raise ParameterError(f"Expected a whole number of units in {name!r}, got {size!r}.")
     n = network.n_units
     if n < 1:
         raise ParameterError("Expected at least one population, got none.")
     dt = network.dt
-    if isinstance(dt, bool) or not np.isfinite(dt) or not 0 < dt <= 0.01:
+    if not isinstance(dt, numbers.Real) or isinstance(dt, bool) or not 0 < dt <= 0.01:
         raise ParameterError(f"Expected dt in seconds between 0 and 0.01, got {dt!r}.")
     network.neuron.arrays(n)
     s = network.synapses
@@ -283,6 +286,8 @@ def _check_network(network: Network) -> None:
     if len(inputs.forced_unit):
         forced = np.asarray(inputs.forced_unit)
         moments = np.asarray(inputs.forced_time, float)
+        if forced.dtype.kind not in "iu":
+            raise ParameterError(f"Expected forced_unit as whole numbers, got {forced.dtype}.")
         if forced.min() < 0 or forced.max() >= n:
             raise ParameterError(f"Expected forced_unit among {n} units, got {forced.max()}.")
         if not np.isfinite(moments).all() or moments.min() < dt * (1 - 1e-9):
@@ -296,6 +301,8 @@ def _check_network(network: Network) -> None:
                 f"Expected weight_scale(state, synapse) with {s.weight.size} synapses and a "
                 f"process with states, got shape {shape}."
             )
+        if not np.isfinite(network.weight_scale).all():
+            raise ParameterError("Expected a finite weight_scale, got NaN or infinity.")
         if network.plasticity is not None:
             raise ParameterError("Expected either weight_scale or plasticity, got both.")
     if network.plasticity is not None:

@@ -35,8 +35,8 @@ class PairRule:
         A constant added at every arrival.
     low, high
         Bounds of the weight.
-    sources, receptor
-        Which synapses learn: those from these populations (None: all) onto this receptor (0
+    sources, targets, receptor
+        Which synapses learn: those between these populations (None: all) onto this receptor (0
         excitatory, 1 inhibitory).
     nearest
         A spike sets its trace to 1 instead of adding 1: only the nearest pairs count.
@@ -55,6 +55,7 @@ class PairRule:
     low: float = 0.0
     high: float = 1.0
     sources: tuple[str, ...] | None = None
+    targets: tuple[str, ...] | None = None
     receptor: int = 0
     nearest: bool = False
     update_interval: float | None = None
@@ -73,6 +74,11 @@ class PairRule:
             raise ParameterError(
                 f"Expected tau_pre and tau_post > 0 s, got {self.tau_pre} and {self.tau_post}."
             )
+        if self.update_interval is not None and not 0 < self.update_interval < np.inf:
+            raise ParameterError(
+                f"Expected update_interval > 0 s, or None for changes at once, got "
+                f"{self.update_interval!r}."
+            )
         if self.low >= self.high:
             raise ParameterError(f"Expected low < high, got {self.low} and {self.high}.")
         if self.receptor not in (0, 1):
@@ -80,7 +86,12 @@ class PairRule:
 
 
 def vogels_rule(
-    rate: float, learning_rate: float, tau: float, high: float, sources: tuple[str, ...]
+    rate: float,
+    learning_rate: float,
+    tau: float,
+    high: float,
+    sources: tuple[str, ...],
+    targets: tuple[str, ...] | None = None,
 ) -> PairRule:
     r"""Inhibitory plasticity that brings targets to a rate (Vogels et al. 2011,
     doi:10.1126/science.1211095).
@@ -100,6 +111,8 @@ def vogels_rule(
         Largest weight; the smallest is 0.
     sources
         Inhibitory populations.
+    targets
+        Populations whose rate is to be brought to the target; None: all.
     """
     return PairRule(
         tau_pre=tau,
@@ -109,5 +122,6 @@ def vogels_rule(
         arrival=-2 * rate * tau * learning_rate,
         high=high,
         sources=sources,
+        targets=targets,
         receptor=1,
     )

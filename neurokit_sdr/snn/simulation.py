@@ -20,7 +20,7 @@ from neurokit_sdr.snn import _engine as engine
 from neurokit_sdr.snn.latents import Sample
 from neurokit_sdr.snn.network import DENSE_LIMIT, Network, per_unit
 from neurokit_sdr.snn.neurons import DendriticLIF
-from neurokit_sdr.snn.synapses import check_memory
+from neurokit_sdr.snn.synapses import INHIBITORY, check_memory
 
 #: Wall seconds between two writes of a checkpoint.
 CHECKPOINT_SECONDS = 30.0
@@ -77,7 +77,7 @@ def simulate(
         ``/spikes`` in the readers' schema, with ``population(unit)``; ``/truth`` with
         ``synapse_source, synapse_target, synapse_weight, synapse_delay (synapse)``, up to 2000
         units ``weight(target, source)`` (negative where it inhibits, 0 where there is no synapse),
-        ``latent(time, latent)``, ``state(time)`` and what else the network's maker knows; on
+        ``latent(time, latent_index)``, ``state(time)`` and what else the network's maker knows; on
         request ``/voltage`` (``voltage(time, unit)``, mV) and ``/current``
         (``synaptic_current(time, population)``, inward positive). Learnt weights are
         ``final_synapse_weight``. Plateaus of dendritic segments are ``/plateaus``.
@@ -181,6 +181,12 @@ class _Run:
                     f"Expected a loading for each of {latent.shape[1]} latents, got "
                     f"{loading.shape[0]}."
                 )
+            readout = network.behavior
+            shape = () if readout is None else np.shape(readout)
+            if readout is not None and (len(shape) != 2 or shape[0] != latent.shape[1]):
+                raise ParameterError(
+                    f"Expected a behavior of shape ({latent.shape[1]}, output), got {shape}."
+                )
         noise = per_unit("noise", inputs.noise, n)
         rate = per_unit("poisson_rate", inputs.poisson_rate, n)
         weight = per_unit("poisson_weight", inputs.poisson_weight, n)
@@ -232,6 +238,11 @@ class _Run:
             self.scale = np.asarray(network.weight_scale, float)[:, order]
             if self.sample is None or self.sample.state is None:
                 raise ParameterError("Expected a process with states beside weight_scale.")
+            n_states = int(self.sample.state.max(initial=-1)) + 1
+            if n_states > len(self.scale):
+                raise ParameterError(
+                    f"Expected weight_scale for each of {n_states} states, got {len(self.scale)}."
+                )
         n_slots = (int(delay.max()) if delay.size else 0) + 1
         if not self.delivering:
             self.ring = np.zeros((n_slots, 2 * n))
@@ -322,7 +333,12 @@ class _Run:
         if isinstance(voltage, bool | np.bool_):
             units = np.arange(n if voltage else 0)
         else:
-            units = np.asarray(list(voltage), dtype=np.int64)
+            units = np.asarray(voltage)
+            if units.ndim != 1 or (units.size and units.dtype.kind not in "iu"):
+                raise ParameterError(
+                    f"Expected record_voltage as True, False or a list of units, got {voltage!r}."
+                )
+            units = units.astype(np.int64)
             if units.size and (units.min() < 0 or units.max() >= n):
                 raise ParameterError(f"Expected record_voltage among {n} units, got {units}.")
         sample_steps = round(interval / network.dt)
@@ -542,8 +558,8 @@ class _Run:
         if network.plasticity is not None:
             final = np.empty(s.weight.size)
             final[self.order] = self.wiring.weight
-            sign = np.where(network.signed_weight() < 0, -1.0, 1.0)
-            final = np.abs(final) * sign
+            # Conductances are positive; weights of current-based models carry their own sign.
+            final[network.neuron.conductance_based & (s.receptor == INHIBITORY)] *= -1
             truth["final_synapse_weight"] = (("synapse",), final, about)
         if self.sample is not None:
             self._add_sample(truth)
@@ -555,9 +571,9 @@ class _Run:
         assert self.sample is not None
         latent = self.sample.latent
         truth.coords["time"] = self._frame_clock(len(latent))
-        truth["latent"] = (("time", "latent"), latent, {"units": "1"})
+        truth["latent"] = (("time", "latent_index"), latent, {"units": "1"})
         truth["loading"] = (
-            ("unit", "latent"),
+            ("unit", "latent_index"),
             np.asarray(self.network.inputs.loading, float),
             {"units": self.network.neuron.drive_units},
         )

@@ -27,7 +27,7 @@ class Synapses(NamedTuple):
     weight
         mV for current-based models (inhibitory ones negative), nS >= 0 for conductances.
     delay
-        Seconds; 0 delivers at the very time of the spike.
+        Seconds, rounded to whole steps; 0 delivers at the very time of the spike.
     receptor
         0 excitatory, 1 inhibitory, int8.
     segment
@@ -74,7 +74,7 @@ def synapses(
     >>> synapses([0, 1], [1, 0], [2.0, -3.0]).receptor
     array([0, 1], dtype=int8)
     """
-    source = np.atleast_1d(np.asarray(source)).astype(np.int32)
+    source = np.atleast_1d(_whole("source", source)).astype(np.int32)
     n = source.size
     arrays: dict[str, np.ndarray] = {}
     for name, value, kind in (
@@ -83,7 +83,7 @@ def synapses(
         ("delay", delay, np.float64),
         ("segment", segment, np.int32),
     ):
-        value = np.asarray(value)
+        value = _whole(name, value) if kind is np.int32 else np.asarray(value)
         if value.shape not in ((), (1,), (n,)):
             raise ParameterError(
                 f"Expected {name} with one entry per synapse ({n}) or one for all, got shape "
@@ -92,15 +92,27 @@ def synapses(
         if value.dtype.kind == "f" and not np.isfinite(value).all():
             raise ParameterError(f"Expected finite {name}, got NaN or infinity.")
         arrays[name] = np.broadcast_to(value, (n,)).astype(kind)
-    inhibits = arrays["weight"] < 0 if receptor is None else receptor
+    inhibits = np.asarray(arrays["weight"] < 0 if receptor is None else receptor)
+    if inhibits.shape not in ((), (1,), (n,)):
+        raise ParameterError(
+            f"Expected receptor with one entry per synapse ({n}) or one for all, got shape "
+            f"{inhibits.shape}."
+        )
     return Synapses(
         source,
         arrays["target"],
         arrays["weight"],
         arrays["delay"],
-        np.broadcast_to(np.asarray(inhibits), (n,)).astype(np.int8),
+        np.broadcast_to(inhibits, (n,)).astype(np.int8),
         arrays["segment"],
     )
+
+
+def _whole(name: str, value: Any) -> np.ndarray:
+    value = np.asarray(value)
+    if value.size and value.dtype.kind not in "iu":
+        raise ParameterError(f"Expected whole numbers as {name}, got {value.dtype}.")
+    return value
 
 
 def join(parts: Sequence[Synapses]) -> Synapses:
