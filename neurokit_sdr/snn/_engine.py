@@ -549,7 +549,10 @@ def _poisson(mean, rng):
 
 @njit(inline="always")
 def _external(external, step, arriving, steady, drive, rng_poisson, rng_noise):
-    """Add this step's Poisson events to `arriving`, and return this step's drive."""
+    """Add this step's Poisson events to `arriving`, and return this step's drive.
+
+    A generator is None where there is nothing to draw: the loop is then compiled without.
+    """
     n = drive.size
     if step % external.frame_steps == 0 or step == 0:
         frame = min(step // external.frame_steps, external.latent.shape[0] - 1)
@@ -560,15 +563,18 @@ def _external(external, step, arriving, steady, drive, rng_poisson, rng_noise):
             row = external.loading[k]
             for i in range(n):
                 steady[i] += z * row[i]
-    for j in range(external.poisson_target.size):
-        k = _poisson(external.poisson_mean[j], rng_poisson)
-        if k:
-            arriving[external.poisson_target[j]] += k * external.poisson_weight[j]
-    if external.noise.size == 0:
+    if rng_poisson is not None:
+        for j in range(external.poisson_target.size):
+            k = _poisson(external.poisson_mean[j], rng_poisson)
+            if k:
+                arriving[external.poisson_target[j]] += k * external.poisson_weight[j]
+    # Compiled in one branch alone; with `else`, because only then is the other left out.
+    if rng_noise is None:
         return steady
-    for i in range(n):
-        drive[i] = steady[i] + external.noise[i] * rng_noise.standard_normal()
-    return drive
+    else:
+        for i in range(n):
+            drive[i] = steady[i] + external.noise[i] * rng_noise.standard_normal()
+        return drive
 
 
 @njit(inline="always")

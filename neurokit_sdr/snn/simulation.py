@@ -444,8 +444,12 @@ class _Run:
         return min(stop, (frame + int(changes[0])) * frame_steps) if changes.size else stop
 
     def _advance(self, stop: int) -> None:
-        generators = (self.rng_poisson, self.rng_noise)
-        shared = (self.external, self.steady, self.recording)
+        external = self.external
+        generators = (
+            self.rng_poisson if external.poisson_target.size else None,
+            self.rng_noise if external.noise.size else None,
+        )
+        shared = (external, self.steady, self.recording)
         while self.step < stop:
             if self.delivering:
                 self.step, number, plateaus = engine.run_delivering(
