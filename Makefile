@@ -34,6 +34,9 @@ bench: setup
 	$(BIN)/python benchmarks/hmm_glm.py
 	$(BIN)/python benchmarks/hmm_glm_scaling.py
 	$(BIN)/python benchmarks/linear_track.py
+	$(BIN)/python benchmarks/snn.py
+	$(BIN)/python benchmarks/published_networks.py
+	$(BIN)/python benchmarks/connectivity.py
 
 clean:
 	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache benchmarks/.environments

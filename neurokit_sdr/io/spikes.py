@@ -210,11 +210,11 @@ def write_spikes_nwb(
 
     Spikes go to the units table with ``[t_start, t_stop]`` as observation interval, per-unit
     coordinates to its columns, ``/trials``, ``/epochs`` and ``/events`` to interval tables, the
-    series of ``/behavior``, ``/truth`` and ``/signal`` to processing modules of those names, those of
-    ``/calcium`` to the module ``ophys`` with a plane segmentation, and every array that NWB has no
-    place for to ``/scratch``. Dimensions and attributes travel as JSON at the end
-    of each object's description. The file appears only once it is whole, and is the same, byte for
-    byte, for the same input and library versions.
+    series of ``/behavior``, ``/truth`` and ``/signal`` to processing modules of those names, those
+    of ``/calcium`` to the module ``ophys`` with a plane segmentation, and every array that NWB has
+    no place for to ``/scratch``. Dimensions and attributes travel as JSON at the end of each
+    object's description. The file appears only once it is whole, and is the same, byte for byte,
+    for the same input and library versions.
 
     Parameters
     ----------

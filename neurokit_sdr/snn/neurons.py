@@ -83,7 +83,8 @@ class NeuronModel:
     def noise_per_step(self, noise: np.ndarray, dt: float) -> np.ndarray:
         r"""Drive noise of each step that gives v without input and spikes the sd ``noise`` (mV).
 
-        For a leaky integrator, without threshold or adaptation. The noise is white: :math:`\sigma\sqrt{1-\lambda^2}/(1-\lambda)`,
+        For a leaky integrator, without threshold or adaptation. The noise is white:
+        :math:`\sigma\sqrt{1-\lambda^2}/(1-\lambda)`,
         :math:`\lambda = e^{-\Delta/\tau_m}`, times the leak for models driven by a current.
         """
         tau, gain = self._membrane(len(noise))
