@@ -153,7 +153,8 @@ def statistics(spike_time: np.ndarray, spike_unit: np.ndarray, stop: float) -> d
 
     def irregularity(n_spikes: int) -> float:
         chosen = [i for i in intervals if len(i) >= n_spikes - 1]
-        return float(np.mean([i.std() / i.mean() for i in chosen]))
+        # A network may fall silent.
+        return float(np.mean([i.std() / i.mean() for i in chosen])) if chosen else float("nan")
 
     return {
         "rate": len(unit) / N_UNITS / (stop - WINDOW_START),

@@ -185,10 +185,11 @@ def mean_lag(amplitude: np.ndarray) -> float:
     return float(np.arange(len(amplitude)) @ amplitude / total) if total > 0 else np.nan
 
 
-def round_down(width: float) -> float:
-    """The next of 1, 2, 5, 10, ... times a power of ten at or below."""
-    power = 10.0 ** np.floor(np.log10(width * (1 + 1e-9)))
-    return float(max(step for step in (1, 2, 5) if step * power <= width * (1 + 1e-9)) * power)
+def round_width(width: float) -> float:
+    """The nearest, by ratio, of 1, 2, 5, 10, ... times a power of ten."""
+    power = 10.0 ** np.floor(np.log10(width))
+    step = min((1, 2, 5, 10), key=lambda s: abs(np.log(s * power / width)))
+    return float(f"{step * power:.0e}")
 
 
 def fisher_z(correlation: np.ndarray, n_bins: float) -> np.ndarray:
@@ -205,12 +206,15 @@ def sliding(fine: np.ndarray, steps: int) -> np.ndarray:
 
 
 def common_shape(of: Lagged, n_lags: int) -> np.ndarray:
-    """What the correlations at lags 1 to ``n_lags`` have in common: their first singular vector."""
+    """What the correlations at lags 1 to ``n_lags`` share: their first singular vector.
+
+    What is negative in it is set to 0, so that the sign of a weight says excitation or inhibition.
+    """
     z = correlation(of)[1 : n_lags + 1] * np.sqrt(of.n_bins[1 : n_lags + 1])[:, None, None]
     z = np.nan_to_num(z[:, ~np.eye(z.shape[1], dtype=bool)])
     vector = np.linalg.eigh(z @ z.T)[1][:, -1]
-    vector = vector * np.sign(vector[np.argmax(np.abs(vector))])
-    return vector / np.abs(vector).sum()
+    vector = np.maximum(vector * np.sign(vector[np.argmax(np.abs(vector))]), 0.0)
+    return vector / vector.sum()
 
 
 @numba.njit(cache=True, nogil=True)

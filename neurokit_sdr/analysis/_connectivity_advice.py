@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import numpy as np
 
-from neurokit_sdr.analysis._connectivity import SIGNIFICANT, Profile, mean_lag, round_down
+from neurokit_sdr.analysis._connectivity import SIGNIFICANT, Profile, mean_lag, round_width
 
 #: A lag with less than this share of the largest amplitude is the wrong one.
 _ENOUGH = 0.5
 
-#: Where the coupling decays as it does behind a membrane, most of it leads from a bin into the
-#: next if a bin is a quarter of its mean lag, and stays within one of three times its mean lag.
-_DIRECTED = 0.25
-_SYMMETRIC = 3.0
+#: Where the coupling decays as it does behind a membrane, its peak lies at about a third of its
+#: mean lag, and three times the mean lag hold most of it.
+_PEAK = 1 / 3
+_ALL = 3.0
 
 #: Of a bin's coupling; with so little spill into the next, most of a bin is not coupling.
 _LITTLE_SPILL = 0.2
 
 
 def directed_bin(amplitude: np.ndarray, width: float) -> float:
-    """A bin width at which lag 1 has most of the coupling."""
-    # Without any spill into the next bin the delay is below what these bins can tell.
-    return round_down(max(_DIRECTED * mean_lag(amplitude), 0.05) * width)
+    """A bin width at which the coupling peaks at lag 1."""
+    peak = int(amplitude.argmax())
+    if peak > 0:
+        return round_width(peak * width)
+    # The bins do not resolve the peak. Without any spill into the next bin, they do not even tell
+    # the mean lag.
+    return round_width(max(_PEAK * mean_lag(amplitude), 0.05) * width)
 
 
 def symmetric_bin(amplitude: np.ndarray, width: float) -> float:
-    """A bin width at which one bin has most of the coupling."""
-    return round_down(max(_SYMMETRIC * mean_lag(amplitude), 0.1) * width)
+    """A bin width at which one bin holds most of the coupling."""
+    return round_width(max(_ALL * mean_lag(amplitude), 0.1) * width)
 
 
 def of_lag(profile: Profile, first: int, last: int, width: float) -> str | None:
@@ -41,10 +45,10 @@ def of_lag(profile: Profile, first: int, last: int, width: float) -> str | None:
     if share >= _ENOUGH:
         return None
     looked = f"lag {first} has" if first == last else f"lags {first} to {last} have"
-    wide = round_down(best * width) if best else width
+    wide = round_width(best * width) if best else width
     other = f", or bins of {_milliseconds(wide)} and lag=1" if wide > width else ""
     return (
-        f"The coupling of this network peaks at a lag of {best} bins "
+        f"The coupling of this network peaks at lag {best} "
         f"({_milliseconds(best * width)}), and {looked} {share:.0%} of that: use lag={best}{other}."
     )
 
@@ -57,15 +61,17 @@ def of_reach(profile: Profile, n_lags: int, width: float) -> str | None:
     if text := _too_wide(amplitude, width):
         return text
     later = amplitude[1:]
-    share = later[n_lags - 1 :].sum() / later.sum()
+    # The only lag of a kernel is not yet its end.
+    last = max(n_lags, 2)
+    share = later[last - 1 :].sum() / later.sum()
     if share <= _ENOUGH:
         return None
     enough = 1 + int(np.searchsorted(later.cumsum(), 0.9 * later.sum()))
-    wide = round_down(enough * width / n_lags)
+    wide = directed_bin(amplitude, width)
     other = f", or bins of {_milliseconds(wide)}" if wide > width else ""
     return (
         f"The kernel is too short for this network: {share:.0%} of its coupling lies at lag "
-        f"{n_lags} ({_milliseconds(n_lags * width)}) or beyond. Use n_lags={enough}{other}."
+        f"{last} ({_milliseconds(last * width)}) or beyond. Use n_lags={enough}{other}."
     )
 
 

@@ -93,12 +93,14 @@ def transfer_entropy(data: Binary) -> np.ndarray:
 
 
 def z_of_statistic(statistic: np.ndarray, degrees: int) -> np.ndarray:
-    r"""Standard normal quantile of a :math:`\chi^2` statistic with even degrees of freedom.
+    r"""Size of a normal variable that is exceeded as rarely as a :math:`\chi^2` statistic.
 
-    In logarithms, because strong couplings have probabilities below any float.
+    ``degrees`` of freedom are even. In logarithms, because strong couplings have probabilities
+    below any float.
     """
     half = np.maximum(statistic, 0.0) / 2
     m = np.arange(degrees // 2).reshape(-1, *[1] * half.ndim)
     # sf(x) = exp(-x/2) sum_m (x/2)^m / m!
     terms = xlogy(m, half) - gammaln(m + 1)
-    return -ndtri_exp(np.minimum(logsumexp(terms, axis=0) - half, 0.0))
+    log_probability = np.minimum(logsumexp(terms, axis=0) - half, 0.0)
+    return -ndtri_exp(log_probability - np.log(2))

@@ -22,9 +22,9 @@ _BLOCK = 32
 #: Newton's step, in standard errors, below which a fit has converged.
 TOLERANCE = 5e-3
 
-#: Length of a step, in standard errors, after which the optimum is near enough (a tenth of that)
-#: for the exact Fisher information.
-_NEAR = 2.0
+#: Length of a step, in standard errors, after which the optimum is near enough (some tenths of
+#: that) for the exact Fisher information.
+_NEAR = 0.5
 
 #: Steps after which it is computed in any case.
 _ROUGH_STEPS = 8

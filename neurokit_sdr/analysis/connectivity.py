@@ -419,11 +419,12 @@ def coupled_poisson_glm(
 
     All pairs share one kernel :math:`\phi`, so that each has one parameter. By default it is
     learnt: the shape that most of the cross-correlations at lags 1 to :math:`K` have in common
-    (their first singular vector). Its absolute values sum to 1. A Gaussian prior of standard
-    deviation 5 keeps the weights of pairs that never fire together finite; elsewhere it does not
-    show. :math:`z_{ij}` is the weight over its standard error, the Wald statistic, from the Fisher
-    information of all of a target's weights together. What is known before a trial's start counts
-    as silence.
+    (their first singular vector, without its negative part). Its absolute values sum to 1.
+
+    A Gaussian prior of standard deviation 5 keeps the weights of pairs that never fire together
+    finite; elsewhere it does not show. :math:`z_{ij}` is the weight over its standard error, the
+    Wald statistic, from the Fisher information of all of a target's weights together. What lies
+    before a trial's start or in missing bins counts as silence.
 
     Parameters
     ----------
@@ -568,9 +569,10 @@ def transfer_entropy(
     history
         In bins, at most 6.
     null
-        ``"chi2"``: z-scores are the normal quantiles of the :math:`\chi^2` probabilities.
-        ``"shift"``: against the mean and deviation over circular shifts of all sources by at least
-        a tenth of the recording, for trains with a rhythm or memory of their own.
+        ``"chi2"``: a z-score is what a normal variable exceeds in size as rarely as the
+        information exceeds its own without a coupling. ``"shift"``: the distance from the mean
+        over circular shifts of all sources by at least a tenth of the recording, in standard
+        deviations, 0 where it is below; for trains with a rhythm or memory of their own.
     n_shifts
         Number of shifts.
     rng
@@ -579,8 +581,8 @@ def transfer_entropy(
     Returns
     -------
     xarray.Dataset
-        ``weight(target, source)`` in bits per bin and ``z_score(target, source)``, high where
-        there is a coupling. ``attrs["signed"]`` is 0.
+        ``weight(target, source)`` in bits per bin and ``z_score(target, source)``, which are both
+        high where there is a coupling, of either sign. ``attrs["signed"]`` is 0.
 
     Raises
     ------
@@ -643,6 +645,7 @@ def transfer_entropy(
         spread = shifted.std(axis=0, ddof=1)
         with np.errstate(divide="ignore", invalid="ignore"):
             z = np.where(spread > 0, (plug_in - shifted.mean(axis=0)) / spread, 0.0)
+            z = np.maximum(z, 0.0)
         attrs = {"n_shifts": int(n_shifts), "seed": seed}
     width = float(counts.attrs["bin_size"])
     result = label(
