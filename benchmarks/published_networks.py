@@ -2,11 +2,13 @@
 
     python benchmarks/published_networks.py [brunel | potjans_diesmann | izhikevich]
 
-All three take about three minutes. Brunel's networks are of full size; the column is of a tenth.
+All three take about ten minutes. Brunel's networks are of full size; the column is of a tenth, and
+beside it stands NEST's (``python benchmarks/make_environments.py nest``).
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import Any
 
@@ -16,9 +18,11 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
-from _tools import HERE, print_table, versions, write_json
+from _tools import HERE, RESULTS, print_table, run_json, versions, write_json
+from make_environments import environment_is_current, environment_python
 
 import neurokit_sdr as nks
+from neurokit_sdr.snn import published
 from neurokit_sdr.snn.published import BRUNEL_REGIMES, COLUMN_RATES
 
 DOCS = HERE.parent / "docs"
@@ -78,8 +82,8 @@ def brunel() -> list[dict[str, Any]]:
     return rows
 
 
-def potjans_diesmann(seeds: int = 4, duration: float = 3.5) -> dict[str, Any]:
-    """Rates of the column at a tenth of its size, beside the published ones."""
+def potjans_diesmann(seeds: int = 8, duration: float = 5.5) -> dict[str, Any]:
+    """Rates of the column at a tenth of its size, beside the published ones and NEST's."""
     found = []
     for seed in range(seeds):
         session = nks.snn.simulate(nks.snn.potjans_diesmann(0.1, rng=seed), duration, rng=seed)
@@ -87,11 +91,19 @@ def potjans_diesmann(seeds: int = 4, duration: float = 3.5) -> dict[str, Any]:
         found.append(rates["mean_rate"].values)
     table = np.array(found)
     names = rates["population"].values
-    rows = [
-        [n, p, m, s, m / p]
-        for n, p, m, s in zip(names, COLUMN_RATES, table.mean(0), table.std(0, ddof=1), strict=True)
-    ]
-    print_table(["population", "published (Hz)", "scale 0.1 (Hz)", "sd of seeds", "ratio"], rows)
+    peer = nest_column(0.1, published.COLUMN_INDEGREE, duration)
+    columns = (names, COLUMN_RATES, table.mean(0), table.std(0, ddof=1), peer)
+    rows = [[n, p, m, s, m / p, q] for n, p, m, s, q in zip(*columns, strict=True)]
+    print_table(
+        ["population", "published (Hz)", "scale 0.1 (Hz)", "sd of seeds", "ratio", "NEST, one run"],
+        rows,
+    )
+    order = np.argsort(COLUMN_RATES)
+    same = [bool((np.argsort(rate) == order).all()) for rate in (table.mean(0), *table, peer)]
+    print(
+        f"order of the eight rates as published: mean {'yes' if same[0] else 'NO'}, "
+        f"{sum(same[1:-1])} of {seeds} networks, NEST {'yes' if same[-1] else 'no'}"
+    )
     with nks.plotting.style():
         figure = plt.figure(figsize=(11.0, 4.8), layout="constrained")
         left, right = figure.subfigures(1, 2, width_ratios=[2, 1])
@@ -110,7 +122,28 @@ def potjans_diesmann(seeds: int = 4, duration: float = 3.5) -> dict[str, Any]:
     nks.plotting.spike_raster(session, coarse, window=(0.5, 1.0), max_units=1500, axes=axes)
     axes[0].set_title("column of Potjans and Diesmann, a tenth of its size")
     save(figure, "potjans_diesmann")
-    return {"seeds": seeds, "seconds": duration, "rates": table.tolist()}
+    return {"seconds": duration, "rates": table.tolist(), "nest": peer.tolist()}
+
+
+def nest_column(scale: float, indegree_scale: float, duration: float) -> np.ndarray:
+    """Rates of one network of the same recipe in NEST; NaN where it is not installed."""
+    if not environment_is_current("nest"):
+        print("no environment nest: run python benchmarks/make_environments.py nest")
+        return np.full(8, np.nan)
+    constants = RESULTS / "column.json"
+    RESULTS.mkdir(exist_ok=True)
+    full = {
+        "size": published.COLUMN_SIZE,
+        "external": published.COLUMN_EXTERNAL,
+        "rate": COLUMN_RATES,
+        "connection": published.COLUMN_CONNECTION,
+    }
+    constants.write_text(json.dumps({name: value.tolist() for name, value in full.items()}))
+    settings = map(str, (scale, indegree_scale, duration, 0))
+    script = HERE / "peers" / "nest_column.py"
+    return np.array(
+        run_json(environment_python("nest"), script, str(constants), *settings)["rates"]
+    )
 
 
 def izhikevich() -> dict[str, Any]:

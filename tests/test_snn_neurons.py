@@ -344,6 +344,28 @@ def test_izhikevich_chattering_bursts_again_and_again(izhikevich_intervals):
     assert (np.diff(np.flatnonzero(long)) > 2).all()  # at least three spikes in each
 
 
+@pytest.mark.parametrize("conductance", [1.0, 1e3, 1e6, 1e12])
+@pytest.mark.parametrize("dt", [1e-4, 1e-2])
+@pytest.mark.parametrize(
+    ("receptor", "low", "high"), [("excitatory", -60, 0), ("inhibitory", -80, -55)]
+)
+def test_conductances_never_drive_the_membrane_past_their_reversal(
+    receptor, low, high, dt, conductance
+):
+    neuron = ConductanceLIF(threshold=OUT_OF_REACH)
+    initial = {"v": -55.0, receptor: conductance}
+    session = simulate(neuron, 10 * dt, dt=dt, initial=initial, record=True)
+    v = session["voltage"]["voltage"].values
+    assert v.min() >= low
+    assert v.max() <= high
+    if conductance * dt * 1e3 / neuron.capacitance > 1e3:
+        # There within a step, but for the leak's pull and the last thousandth of the way. The
+        # middle of the step sees at least 1 / e of the conductance.
+        reversal = {"excitatory": high, "inhibitory": low}[receptor]
+        pull = neuron.leak * abs(neuron.rest - reversal) * np.e / conductance
+        assert abs(v[1, 0] - reversal) < pull + 1e-3 * abs(-55.0 - reversal)
+
+
 def test_refractory_membrane_is_held_at_reset():
     neuron = CurrentLIF(refractory_period=0.004)
     session = simulate(neuron, 0.1, inputs=Inputs(drive=30.0), record=True)

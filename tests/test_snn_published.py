@@ -352,40 +352,58 @@ def test_inhibitory_learning_brings_the_rate_to_its_target(seed):
 # -- Potjans and Diesmann -------------------------------------------------------------------------
 
 
-def column_rates(seed: int, duration: float) -> np.ndarray:
-    session = run(nks.snn.potjans_diesmann(0.1, rng=seed), duration, seed)
+def column_rates(seed: int, duration: float, **options: float) -> np.ndarray:
+    session = run(nks.snn.potjans_diesmann(0.1, rng=seed, **options), duration, seed)
     rates = nks.snn.population_rate(session, window=(0.5, duration))
     return rates["mean_rate"].values
 
 
-#: Mean and standard deviation over 11 seeds of 5 s each at scale 0.1, Hz, as the docstring states.
-COLUMN_MEAN = np.array([0.73, 3.16, 4.44, 7.01, 7.53, 7.76, 1.19, 8.14])
-COLUMN_SD = np.array([0.02, 0.04, 0.05, 0.02, 0.31, 0.05, 0.04, 0.04])
-#: The same network in NEST 3.10, one run of 2 s: wiring, input and neurons of its own.
-COLUMN_NEST = np.array([0.70, 3.17, 4.43, 7.03, 7.84, 7.68, 1.21, 8.11])
+#: Mean and standard deviation over 8 seeds of 5 s each at scale 0.1, Hz, as the docstring states.
+COLUMN_MEAN = np.array([0.90, 3.18, 4.38, 6.23, 8.36, 8.89, 1.24, 8.17])
+COLUMN_SD = np.array([0.04, 0.03, 0.05, 0.02, 0.35, 0.04, 0.05, 0.04])
+#: The same with a tenth of the synapses onto each unit.
+THIN_MEAN = np.array([0.73, 3.15, 4.44, 7.00, 7.48, 7.76, 1.19, 8.14])
+THIN_SD = np.array([0.02, 0.04, 0.07, 0.03, 0.29, 0.05, 0.04, 0.05])
+#: That one in NEST 3.10, one run of 2 s: wiring, input and neurons of its own.
+THIN_NEST = np.array([0.70, 3.17, 4.43, 7.03, 7.84, 7.68, 1.21, 8.11])
+L5E = 4
 
 
-@pytest.mark.parametrize(
-    "number", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 6))]
-)
-def test_the_columns_rates_and_their_order(number):
+def test_the_columns_rates_and_their_order(seed):
     duration = 2.5
-    rate = column_rates(number, duration)
+    rate = column_rates(seed, duration)
     sd = COLUMN_SD * np.sqrt(5 / (duration - 0.5))
-    np.testing.assert_array_less(np.abs(rate - COLUMN_MEAN), FIVE * sd)
-    np.testing.assert_array_less(np.abs(rate - COLUMN_NEST), FIVE * np.sqrt(2) * sd)
-    ratio = rate / COLUMN_RATES
-    assert ratio.min() > 0.65
-    assert ratio.max() < 1.4
-    # The order of the four slow populations is the published one, and they stay below the others;
-    # that of L4I, L6I, L5E and L5I, 5.4 to 9.1 Hz, is not kept: see the docstring.
-    slow = [0, 6, 1, 2]
-    np.testing.assert_array_equal(np.argsort(COLUMN_RATES)[:4], slow)
-    np.testing.assert_array_equal(np.argsort(rate)[:4], slow)
+    # The stated mean is itself that of 8 networks of 5 s.
+    np.testing.assert_array_less(np.abs(rate - COLUMN_MEAN), FIVE * sd * np.sqrt(1 + 1 / 8))
+    # L5E wanders between its neighbours from network to network: see the docstring.
+    rest = np.delete(np.arange(8), L5E)
+    np.testing.assert_array_equal(np.argsort(rate[rest]), np.argsort(COLUMN_RATES[rest]))
+
+
+@pytest.mark.slow
+def test_the_columns_mean_rates_have_the_published_order():
+    rates = np.array([column_rates(seed, 5.5) for seed in range(8)])
+    mean, ratio = rates.mean(axis=0), rates.mean(axis=0) / COLUMN_RATES
+    np.testing.assert_array_less(np.abs(mean - COLUMN_MEAN), FIVE * COLUMN_SD * np.sqrt(2 / 8))
+    rest = np.delete(np.arange(8), L5E)
+    np.testing.assert_array_equal(np.argsort(mean[rest]), np.argsort(COLUMN_RATES[rest]))
+    # Between L6I and L5I, as far as the mean of eight networks can tell.
+    slack = 3 * COLUMN_SD[L5E] / np.sqrt(8)
+    assert mean[7] - slack < mean[L5E] < mean[5] + slack
+    assert ratio.min() > 0.85
+    assert ratio.max() < 1.3
+
+
+def test_the_column_with_a_tenth_of_the_synapses_is_nests(seed):
+    duration = 2.5
+    rate = column_rates(seed, duration, indegree_scale=0.1)
+    sd = THIN_SD * np.sqrt(5 / (duration - 0.5))
+    np.testing.assert_array_less(np.abs(rate - THIN_MEAN), FIVE * sd * np.sqrt(1 + 1 / 8))
+    np.testing.assert_array_less(np.abs(rate - THIN_NEST), FIVE * np.sqrt(2) * sd)
 
 
 def test_the_columns_wiring():
-    network = nks.snn.potjans_diesmann(0.1, rng=0)
+    network = nks.snn.potjans_diesmann(0.1, indegree_scale=0.1, rng=0)
     s = network.synapses
     assert list(network.populations.values()) == [2068, 583, 2192, 548, 485, 106, 1440, 295]
     # The published number of synapses, 0.3 billion, times the square of the scale.
@@ -401,5 +419,11 @@ def test_the_columns_wiring():
     # A normal of 50 % that is cut off below 0.1 ms has a somewhat larger mean.
     assert 1.5e-3 < s.delay[~inhibits].mean() < 1.6e-3
     assert 0.75e-3 < s.delay[inhibits].mean() < 0.81e-3
-    with pytest.raises(ParameterError, match="scale"):
-        nks.snn.potjans_diesmann(1.5)
+    for wrong in (
+        {"scale": 1.5},
+        {"scale": 0.0},
+        {"indegree_scale": 0.0},
+        {"indegree_scale": np.nan},
+    ):
+        with pytest.raises(ParameterError, match=f"Expected {next(iter(wrong))} between 0 and 1"):
+            nks.snn.potjans_diesmann(**wrong)

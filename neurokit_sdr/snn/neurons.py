@@ -226,8 +226,11 @@ class ConductanceLIF(NeuronModel):
     .. math:: C\dot v = g_L(E_L - v) + g_E(E_E - v) + g_I(E_I - v) + d(t), \quad
               \tau_{E,I}\,\dot g_{E,I} = -g_{E,I}
 
-    Conductances decay exactly; v relaxes exactly towards the asymptote of the conductances at the
-    middle of the step (an error of second order in the step).
+    Conductances decay exactly; v relaxes towards the asymptote of the conductances at the middle of
+    the step (an error of second order in the step), by :math:`1 - 1/T_4(x)` of the way instead of
+    :math:`1 - e^{-x}`: with :math:`x = \Delta t\,(g_L + g_E + g_I)/C` and the Taylor polynomial
+    :math:`T_4` of the exponential this is off by :math:`x^5/120`, never passes the asymptote, and
+    costs one division.
 
     Attributes
     ----------
