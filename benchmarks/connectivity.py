@@ -25,6 +25,8 @@ METHODS: dict[str, Callable[[dict[str, xr.Dataset]], xr.Dataset]] = {
     "partial correlation, 20 ms": lambda d: nks.analysis.partial_correlation(d["20 ms"]),
     "challenge recipe, 20 ms": lambda d: nks.analysis.challenge_partial_correlation(d["20 ms"]),
 }
+#: From best to worst on networks of another, independent simulator.
+ORDER = ("coupled Poisson GLM", "lagged correlation", "challenge recipe, 20 ms")
 SCORES = ("auroc", "auprc", "sign_accuracy", "weight_correlation", "mcc", "undirected_auprc")
 
 
@@ -73,6 +75,14 @@ def main() -> int:
                 used = [run[1].get(name, np.nan) for run in runs]
                 rows.append([str(name), *numbers, np.median(ranks), float(np.median(used))])
             print_table(["method", *SCORES, "median hub rank", "CPU s"], rows)
+            in_order = [
+                (tables[name].sel(estimate=list(ORDER)).diff("estimate") < 0).all("estimate")
+                for name in ("auroc", "auprc")
+            ]
+            print(
+                f"{' > '.join(ORDER)}, of each network: AUROC {int(in_order[0].sum())}, "
+                f"AUPRC {int(in_order[1].sum())} of {arguments.seeds}\n"
+            )
             kept[f"{coupling} {minutes:g} min"] = {
                 "rows": rows,
                 "auroc by seed": tables["auroc"].values.tolist(),
