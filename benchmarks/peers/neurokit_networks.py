@@ -2,6 +2,7 @@
 
 import sys
 import time
+from importlib.util import find_spec
 
 import numpy as np
 from _networks import Run, argument_parser, run
@@ -16,6 +17,13 @@ import neurokit_sdr as nks  # noqa: E402
 # Rooms are loaded when first used.
 nks.snn.simulate  # noqa: B018
 PACKAGE_SECONDS = time.perf_counter() - _begun
+IMPORT_SECONDS = {"numba": NUMBA_SECONDS, "neurokit_sdr": PACKAGE_SECONDS}
+if find_spec("dask"):
+    # xarray imports it, where it is installed, with the first array that is made.
+    _begun = time.perf_counter()
+    import dask.array  # noqa: F401
+
+    IMPORT_SECONDS["dask"] = time.perf_counter() - _begun
 
 SHORT = 0.05
 
@@ -66,7 +74,7 @@ def main() -> None:
         ("neurokit-sdr", "numba", "numpy"),
         lambda seed: simulate(arguments.network, seed, arguments.duration),
         arguments,
-        {"numba": NUMBA_SECONDS, "neurokit_sdr": PACKAGE_SECONDS},
+        IMPORT_SECONDS,
     )
 
 

@@ -259,6 +259,7 @@ def _advance_current(model, state, arriving, drive, found):
         v, refractory, add = state.v[lo:hi], state.refractory[lo:hi], drive[lo:hi]
         excitatory, inhibitory = state.synaptic[lo:hi], state.synaptic[n + lo : n + hi]
         leak, p_e, p_i = model.leak[g], model.excitatory[g], model.inhibitory[g]
+        decay_e, decay_i = model.excitatory_decay[g], model.inhibitory_decay[g]
         rest, reset = model.rest[g], model.reset[g]
         for i in range(v.size):
             asymptote = rest + add[i]
@@ -266,8 +267,8 @@ def _advance_current(model, state, arriving, drive, found):
                 asymptote + (v[i] - asymptote) * leak + excitatory[i] * p_e + inhibitory[i] * p_i
             )
             v[i] = reset if refractory[i] > 0 else moved
-        _decay(excitatory, model.excitatory_decay[g])
-        _decay(inhibitory, model.inhibitory_decay[g])
+            excitatory[i] *= decay_e
+            inhibitory[i] *= decay_i
         _count_down(refractory)
         before = number
         number = _find(v, model.threshold[g], refractory, lo, found, number)
@@ -332,8 +333,8 @@ def _advance_conductance(model, state, arriving, drive, found):
             inward = leak_current + g_e * e_e + g_i * e_i + add[i] - total * v[i]
             moved = v[i] + per_c * inward * _approach(per_c * total)
             v[i] = reset if refractory[i] > 0 else moved
-        _decay(excitatory, half_e * half_e)
-        _decay(inhibitory, half_i * half_i)
+            excitatory[i] = g_e * half_e
+            inhibitory[i] = g_i * half_i
         _count_down(refractory)
         before = number
         number = _find(v, model.threshold[g], refractory, lo, found, number)

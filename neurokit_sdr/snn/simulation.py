@@ -217,9 +217,10 @@ class _Run:
         delay = np.rint(s.delay / dt).astype(np.int32)
         on_segment = s.segment >= 0
         self.delivering = network.plasticity is not None or isinstance(network.neuron, DendriticLIF)
+        order: Any = slice(None)  # as networks usually come: no sorting, no copies
         if self.delivering:
             order = np.lexsort((delay, s.source))
-        else:
+        elif (s.source[1:] < s.source[:-1]).any():
             order = np.argsort(s.source, kind="stable")
         place = s.receptor.astype(np.int32) * np.int32(n) + s.target
         place[on_segment] = 2 * n + s.segment[on_segment]
