@@ -64,6 +64,8 @@ BANDS = {
     "coba": {"rate": (16.5, 22.5), "cv_isi": (1.62, 1.82), "cv_isi_5": (1.62, 1.82)},
 }
 DEGREE = 80
+# Of the logarithm of time against that of synaptic events; 1 is linear.
+GROWTH_LIMIT = 1.1
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
 MEMORY_UNITS, MEMORY_SECONDS, MEMORY_LIMIT = 1_000, 3600.0, 2000.0
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
@@ -285,9 +287,10 @@ def growth(repetitions: int) -> dict[str, Any]:
     print_table(
         ["neurons", "seconds", "rate Hz", "events", "ns per neuron and step", "ns per event"], rows
     )
+    linear = "yes" if slopes["synaptic_events"] <= GROWTH_LIMIT else "NO"
     print(
         f"time grows as synaptic events^{slopes['synaptic_events']:.2f} and as "
-        f"neurons^{slopes['neurons']:.2f} (1 is linear)\n"
+        f"neurons^{slopes['neurons']:.2f} (1 is linear), at most {GROWTH_LIMIT:g}: {linear}\n"
     )
     return {
         "seconds": seconds,

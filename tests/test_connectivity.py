@@ -4,8 +4,10 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 import neurokit_sdr as nks
+from neurokit_sdr.analysis._connectivity import z_of_largest
 from neurokit_sdr.core.errors import DataWarning, NeurokitError
 from neurokit_sdr.core.seeding import stream
 
@@ -49,6 +51,46 @@ def test_the_methods_rank_as_an_independent_simulator_ranked_them(hubs):
         chance = float(table[score].sel(estimate="chance"))
         assert glm > lag > challenge > chance
     assert np.median(table["hub_rank"].sel(estimate="glm")) <= 5
+
+
+METHODS = {
+    "correlogram": lambda spikes, counts: nks.analysis.cross_correlogram_peak(spikes),
+    "lag": lambda spikes, counts: nks.analysis.lagged_correlation(counts),
+    "partial": lambda spikes, counts: nks.analysis.partial_correlation(counts),
+    "glm": lambda spikes, counts: nks.analysis.coupled_poisson_glm(counts),
+    "entropy": lambda spikes, counts: nks.analysis.transfer_entropy(counts),
+    "entropy, shifted": lambda spikes, counts: nks.analysis.transfer_entropy(
+        counts, null="shift", rng=0
+    ),
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_z_scores_of_independent_trains_are_no_larger_than_those_of_a_normal(method, seed):
+    rng = stream(seed, "independent")
+    trains = {i: np.sort(rng.uniform(0, 120, rng.poisson(8 * 120))) for i in range(30)}
+    spikes = nks.io.from_spike_times(trains, t_stop=120.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        z = METHODS[method](spikes, nks.bin_spikes(spikes, 0.002))["z_score"].values
+    z = np.abs(z[~np.eye(30, dtype=bool)])
+    # Pairs share trains, but a pair says nothing of another; partial correlation is symmetric.
+    n = z.size / (2 if method == "partial" else 1)
+    assert (z > 1.96).mean() < 0.05 + 5 * np.sqrt(0.05 * 0.95 / n)
+    assert z.max() < norm.isf(1e-5 / n / 2)
+
+
+def test_the_largest_of_several_is_as_rare_as_it_is():
+    z = np.linspace(0.1, 30, 200)
+    for number in (1, 2, 9):
+        found = z_of_largest(z, number)
+        wanted = -np.expm1(number * np.log1p(-2 * norm.sf(z)))
+        # Below p = 1e-9 as m p, which is off by m p / 2.
+        np.testing.assert_allclose(2 * norm.sf(found[z < 8]), wanted[z < 8], rtol=number * 1e-9)
+        assert (np.diff(found) > 0).all()
+        assert (found <= z * (1 + 1e-12)).all()
+        np.testing.assert_array_equal(z_of_largest(-z, number), -found)
+    np.testing.assert_allclose(z_of_largest(z, 1), z, rtol=1e-9)
 
 
 def posterior_mode(design, count, prior_sd):

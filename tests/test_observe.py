@@ -775,12 +775,43 @@ def test_sensors_need_a_recorded_current():
     ):
         with pytest.raises(SchemaError, match=says):
             observe.sensors(xr.DataTree.from_dict(groups | {"/current": wrong}), 4)
-    milli = current.assign(synaptic_current=array.assign_attrs(units="mV"))
-    tree = xr.DataTree.from_dict(groups | {"/current": milli})
-    with pytest.raises(ParameterError, match="one mV stands for"):
+    bare = current.assign(synaptic_current=array.assign_attrs(units="1"))
+    tree = xr.DataTree.from_dict(groups | {"/current": bare})
+    with pytest.raises(
+        ParameterError, match="A m one 1 stands for; the default for one pA is 1e-16"
+    ):
         observe.sensors(tree, 4)
     seen = observe.sensors(tree, 4, scale=1e-12)
-    assert seen["/truth/leadfield"].attrs["units"] == "V/mV"
+    assert seen["/truth/leadfield"].attrs["units"] == "V/1"
+
+
+def test_a_millivolt_of_drive_counts_as_ten_picoamperes():
+    given = session()
+    groups = {n.path: n.to_dataset(inherit=False) for n in given.subtree}
+    array = groups["/current"]["synaptic_current"]
+    milli = groups["/current"].assign(synaptic_current=(array / 10).assign_attrs(units="mV"))
+    seen = observe.sensors(given, 4, rng=0)["/signal/signal"].values
+    same = observe.sensors(xr.DataTree.from_dict(groups | {"/current": milli}), 4, rng=0)
+    np.testing.assert_allclose(same["/signal/signal"].values, seen, rtol=1e-12)
+
+
+def test_sensors_see_the_input_of_a_network_of_pulses():
+    network = nks.snn.hub_network(20, rng=0)
+    for interval in (1e-4, 1e-3):
+        seen = nks.snn.simulate(
+            network, 1.0, rng=0, record_current=True, sampling_interval=interval, progress=False
+        )
+        mean = seen["current"]["synaptic_current"].mean("time").values
+        wired = network.synapses
+        step = np.rint(seen["spikes"]["spike_time"].values / network.dt)
+        wanted = dict.fromkeys(network.populations, 0.0)
+        for k in range(wired.source.size):
+            own = step[seen["spikes"]["spike_unit"].values == wired.source[k]]
+            arrived = (own + np.rint(wired.delay[k] / network.dt) < 1.0 / network.dt).sum()
+            wanted[network.population[wired.target[k]]] += arrived * wired.weight[k]
+        tau = network.neuron.tau_membrane
+        np.testing.assert_allclose(mean, np.array(list(wanted.values())) * tau, rtol=1e-9)
+    assert observe.sensors(seen, 4, rng=0)["/signal/signal"].attrs["units"] == "V"
 
 
 def test_a_truth_with_populations_of_its_own():

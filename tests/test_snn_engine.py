@@ -446,6 +446,40 @@ def test_a_learnt_weight_is_what_the_next_arrival_brings():
     np.testing.assert_allclose(np.unique(v), [0.0, 1.0, 2.5], rtol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("weight", "receptor", "rule", "found"),
+    [
+        (20.0, 0, PairRule(), "0 to 1, got 20 to 20"),
+        (-5.0, 1, PairRule(receptor=1), "0 to 1, got -5 to -5"),
+        (
+            -5.0,
+            1,
+            nks.snn.plasticity.vogels_rule(5.0, 0.01, 0.02, 100.0, ("a",)),
+            "0 to 100, got -5",
+        ),
+    ],
+)
+def test_weights_outside_the_bounds_of_learning_are_refused(weight, receptor, rule, found):
+    wiring = synapses([0], [1], weight, delay=0.002, receptor=receptor)
+    network = Network("test", CurrentLIF(), {"a": 2}, synapses=wiring, plasticity=rule)
+    with pytest.raises(ParameterError, match=f"within the rule's bounds, {found}"):
+        nks.snn.simulate(network, 0.01, rng=0, progress=False)
+
+
+def test_learnt_weights_come_as_a_matrix_too():
+    wiring = synapses([0, 0, 1], [1, 1, 0], [0.2, 0.3, 0.4], delay=0.002)
+    network = Network(
+        "test", CurrentLIF(), {"a": 2}, synapses=wiring, plasticity=PairRule(),
+        inputs=Inputs(forced_time=[0.003, 0.01, 0.02], forced_unit=[0, 1, 0]),
+    )  # fmt: skip
+    truth = nks.snn.simulate(network, 0.05, rng=0, progress=False)["truth"]
+    learnt = truth["final_synapse_weight"].values
+    assert (learnt != truth["synapse_weight"].values).all()
+    matrix = truth["final_weight"]
+    assert matrix.dims == ("target", "source")
+    np.testing.assert_allclose(matrix.values, [[0, learnt[2]], [learnt[0] + learnt[1], 0]])
+
+
 def test_learnt_weight_of_a_current_based_model_keeps_its_own_sign():
     rule = PairRule(depression=-2.0, low=-5.0, high=5.0)
     change = pairs(np.array([-1]), 0, rule)

@@ -479,18 +479,21 @@ def test_synaptic_current_of_conductances_is_conductance_times_driving_force(mod
 
 
 @pytest.mark.parametrize("model", [DeltaLIF, Izhikevich])
-def test_synaptic_current_of_pulses_is_what_arrives_in_the_step(model):
+@pytest.mark.parametrize("interval", [1e-4, 1e-3])
+def test_synaptic_current_of_pulses_is_the_drive_that_does_the_same(model, interval):
     wiring = synapses([0, 0], [1, 2], [3.0, -1.0], delay=0.002)
     network = Network(
         "test", model(), {"source": 1, "target": 2}, synapses=wiring,
         inputs=Inputs(forced_time=[0.003], forced_unit=[0]),
     )  # fmt: skip
     current = nks.snn.simulate(
-        network, 0.01, record_current=True, sampling_interval=1e-4, rng=0, progress=False
+        network, 0.01, record_current=True, sampling_interval=interval, rng=0, progress=False
     )["current"]["synaptic_current"].values
-    expected = np.zeros((100, 2))
-    expected[50, 1] = 2.0
-    np.testing.assert_array_equal(current, expected)
+    # A jump of 1 mV is a drive of 1 mV for tau; a pulse of Izhikevich's lasts 1 ms.
+    lasts = network.neuron.tau_membrane if model is DeltaLIF else 1e-3
+    expected = np.zeros((round(0.01 / interval), 2))
+    expected[int(0.005 / interval + 1e-6), 1] = 2.0 * lasts / interval
+    np.testing.assert_allclose(current, expected, rtol=1e-12)
 
 
 # smallest networks

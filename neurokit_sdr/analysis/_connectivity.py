@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
+from scipy.special import log_ndtr, ndtri_exp
 
 from neurokit_sdr.analysis._sequences import Sequences
 
@@ -304,3 +305,23 @@ def deviance_root(count: np.ndarray, expected: np.ndarray) -> np.ndarray:
         logarithm = np.where(count > 0, count * np.log(count / expected), 0.0)
     deviance = 2 * (logarithm - count + expected)
     return np.sign(count - expected) * np.sqrt(np.maximum(deviance, 0.0))
+
+
+def z_of_log_probability(log_probability: np.ndarray) -> np.ndarray:
+    """Size that a standard normal variable exceeds with the probability of this logarithm."""
+    return -ndtri_exp(np.minimum(log_probability, 0.0) - np.log(2))
+
+
+def z_of_largest(z: np.ndarray, number: int) -> np.ndarray:
+    r"""The z-score that the largest in size of several has as one alone, sign kept.
+
+    .. math:: p = 1 - (1 - 2\,\Phi(-|z|))^m
+
+    Exact for independent ones, a little too small for those that share data.
+    """
+    one = np.log(2) + log_ndtr(-np.abs(z))
+    with np.errstate(divide="ignore"):
+        any_of = np.log(-np.expm1(number * np.log1p(-np.exp(np.minimum(one, 0.0)))))
+    # 1 - (1 - p)^m loses its digits where m p is small; there it is m p.
+    log_probability = np.where(one < np.log(1e-9), one + np.log(number), any_of)
+    return np.sign(z) * z_of_log_probability(log_probability)

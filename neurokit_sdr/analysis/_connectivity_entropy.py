@@ -7,7 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array
-from scipy.special import gammaln, logsumexp, ndtri_exp, xlogy
+from scipy.special import gammaln, logsumexp, xlogy
+from scipy.stats import f
+
+from neurokit_sdr.analysis._connectivity import z_of_log_probability
 
 
 class Binary(NamedTuple):
@@ -102,5 +105,18 @@ def z_of_statistic(statistic: np.ndarray, degrees: int) -> np.ndarray:
     m = np.arange(degrees // 2).reshape(-1, *[1] * half.ndim)
     # sf(x) = exp(-x/2) sum_m (x/2)^m / m!
     terms = xlogy(m, half) - gammaln(m + 1)
-    log_probability = np.minimum(logsumexp(terms, axis=0) - half, 0.0)
-    return -ndtri_exp(log_probability - np.log(2))
+    return z_of_log_probability(logsumexp(terms, axis=0) - half)
+
+
+def z_of_shifts(statistic: np.ndarray, shifted: np.ndarray, degrees: int) -> np.ndarray:
+    r"""The same against surrogates, shape (surrogate, target, source), of any common scale.
+
+    Where the statistic is :math:`c\,\chi^2_d` without a coupling, with a :math:`c` that rhythm and
+    memory of the trains set, its ratio to the mean of :math:`S` independent surrogates follows
+    :math:`F(d, S d)`: few surrogates then widen the tail, as they should.
+    """
+    mean = shifted.mean(axis=0)
+    ratio = np.divide(statistic, mean, out=np.zeros_like(mean), where=mean > 0)
+    with np.errstate(divide="ignore"):
+        log_probability = f.logsf(ratio, degrees, degrees * len(shifted))
+    return z_of_log_probability(np.maximum(log_probability, np.log(np.finfo(float).tiny)))

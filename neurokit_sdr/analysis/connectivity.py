@@ -183,8 +183,9 @@ def cross_correlogram_peak(
     .. math:: z = \operatorname{sign}(n - E)\,\sqrt{2\,(n \ln(n/E) - n + E)}, \qquad
               w_{ij} = (n - E) / n_j,
 
-    the weight being the spikes gained or lost per source spike. :math:`z` is that of a single
-    window: the largest of several lies about 2 from 0 by chance.
+    the weight being the spikes gained or lost per source spike. ``z_score`` is the size that a
+    normal variable exceeds as rarely as the largest of as many independent windows exceeds
+    :math:`|z|`, with its sign; because windows overlap it is somewhat too small.
 
     Parameters
     ----------
@@ -263,7 +264,7 @@ def cross_correlogram_peak(
         weight = excess / total
     result = label(
         weight,
-        np.take_along_axis(z, best, 0)[0],
+        lags.z_of_largest(np.take_along_axis(z, best, 0)[0], len(z)),
         units,
         total == 0,
         "1",
@@ -570,9 +571,11 @@ def transfer_entropy(
         In bins, at most 6.
     null
         ``"chi2"``: a z-score is what a normal variable exceeds in size as rarely as the
-        information exceeds its own without a coupling. ``"shift"``: the distance from the mean
-        over circular shifts of all sources by at least a tenth of the recording, in standard
-        deviations, 0 where it is below; for trains with a rhythm or memory of their own.
+        information exceeds its own without a coupling. ``"shift"``: the same against the mean over
+        circular shifts of all sources by at least a tenth of the recording, for trains with a
+        rhythm or memory of their own, which multiply the information that there is by chance;
+        with :math:`S` shifts and :math:`d = 2^h` patterns of :math:`h` bins of the past, the ratio
+        to that mean follows :math:`F(d, S d)`.
     n_shifts
         Number of shifts.
     rng
@@ -642,10 +645,7 @@ def transfer_entropy(
                 for k in draw
             ]
         )
-        spread = shifted.std(axis=0, ddof=1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            z = np.where(spread > 0, (plug_in - shifted.mean(axis=0)) / spread, 0.0)
-            z = np.maximum(z, 0.0)
+        z = entropy.z_of_shifts(plug_in, shifted, degrees)
         attrs = {"n_shifts": int(n_shifts), "seed": seed}
     width = float(counts.attrs["bin_size"])
     result = label(

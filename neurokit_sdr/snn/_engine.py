@@ -50,6 +50,7 @@ class DeltaConstants(NamedTuple):
     """The LIF whose synapses make v jump."""
 
     start: np.ndarray
+    pulse: np.ndarray  # drive that moves v in one step as a jump of 1 mV does: tau_m / dt
     leak: np.ndarray
     rest: np.ndarray
     threshold: np.ndarray
@@ -172,6 +173,7 @@ class Recording(NamedTuple):
     current: np.ndarray  # (sample, population)
     population: np.ndarray  # (unit,)
     sample_steps: int
+    current_steps: int  # between readings of the current, of which a sample is the mean
 
 
 class Plasticity(NamedTuple):
@@ -517,7 +519,10 @@ def keeps_input(constants: type) -> bool:
 
 
 def _synaptic_current(model: Any, state: Any, arriving: Any, i: Any) -> Any:
-    """Synaptic current into unit i, inward positive, once a step's input is received."""
+    """Synaptic current into unit i, inward positive, once a step's input is received.
+
+    Pulses count as the steady drive that does the same in one step.
+    """
 
 
 @overload(_synaptic_current, jit_options=_OPTIONS)
@@ -539,7 +544,14 @@ def _choose_current(model, state, arriving, i):
         return lambda model, state, arriving, i: (
             state.synaptic[i] + state.synaptic[state.v.size + i]
         )
-    return lambda model, state, arriving, i: arriving[i] + arriving[state.v.size + i]
+
+    def by_pulse(model, state, arriving, i):
+        g = 0
+        while model.start[g + 1] <= i:
+            g += 1
+        return (arriving[i] + arriving[state.v.size + i]) * model.pulse[g]
+
+    return by_pulse
 
 
 @njit(inline="always")
@@ -617,12 +629,14 @@ def _force(external, step, pointer, found, number):
 @njit(inline="always")
 def _record(model, state, arriving, recording, step):
     sample = step // recording.sample_steps
-    for j in range(recording.voltage_unit.size):
-        recording.voltage[sample, j] = state.v[recording.voltage_unit[j]]
-    if recording.current.shape[1]:
+    if step % recording.sample_steps == 0:
+        for j in range(recording.voltage_unit.size):
+            recording.voltage[sample, j] = state.v[recording.voltage_unit[j]]
+    if recording.current.shape[1] and step % recording.current_steps == 0:
+        share = recording.current_steps / recording.sample_steps
         for i in range(state.v.size):
             current = _synaptic_current(model, state, arriving, i)
-            recording.current[sample, recording.population[i]] += current
+            recording.current[sample, recording.population[i]] += share * current
 
 
 @njit(cache=True, **_OPTIONS)
@@ -649,7 +663,7 @@ def run_static(
         total = _external(external, step, arriving, steady, drive, rng_poisson, rng_noise)
         if not direct:
             _receive(model, state, arriving)
-        if recorded and step % recording.sample_steps == 0:
+        if recorded:
             _record(model, state, arriving, recording, step)
         number = _advance(model, state, arriving, total, found)
         pointer, number = _force(external, step, pointer, found, number)
@@ -724,7 +738,7 @@ def run_delivering(
     ):
         total = _external(external, step, arriving, steady, drive, rng_poisson, rng_noise)
         _receive(model, state, arriving)
-        if recorded and step % recording.sample_steps == 0:
+        if recorded:
             _record(model, state, arriving, recording, step)
         if n_segments:
             for i in range(n):

@@ -211,6 +211,7 @@ class DeltaLIF(NeuronModel):
         return _grouped(
             engine.DeltaConstants,
             n_units,
+            pulse=p["tau_membrane"] / dt,
             leak=np.exp(-dt / p["tau_membrane"]),
             rest=p["rest"],
             threshold=p["threshold"],

@@ -46,6 +46,9 @@ AMPERE_PER_PICOAMPERE = 1e-12
 #: ... and A m of a dipole whose sink and return current lie this far apart, in metres.
 DIPOLE_LENGTH = 1e-4
 
+#: pA in one unit of synaptic current; one mV of drive is that over a leak of 10 nS.
+PICOAMPERE_PER = {"pA": 1.0, "mV": 10.0}
+
 _POSITIVE = Interval(float, 0, open_low=True)
 _NOT_NEGATIVE = Interval(float, 0)
 
@@ -490,8 +493,9 @@ def sensors(
     scale
         :math:`k`, what one unit of synaptic current stands for: A m for dipoles, A for monopoles.
         None takes 1 pA as 1e-12 A, and for dipoles puts its sink and return current 0.1 mm apart
-        (1e-16 A m), a round number for pyramidal cells and not a measurement. Currents in
-        another unit than pA need a scale.
+        (1e-16 A m), a round number for pyramidal cells and not a measurement; 1 mV of a
+        current-based model counts as 10 pA, its current through a leak of 10 nS. Currents in
+        another unit need a scale.
     conductivity
         :math:`\sigma_0` in S/m, for sEEG.
     noise
@@ -558,12 +562,14 @@ def sensors(
     time, values = _sampled(current, sampling_interval)
     units = str(current["synaptic_current"].attrs["units"])
     if scale is None:
-        if units != "pA":
+        if units not in PICOAMPERE_PER:
             raise ParameterError(
                 f"Expected scale for a synaptic current in {units!r}, got None: say how many "
-                f"{'A m' if source == 'dipole' else 'A'} one {units} stands for."
+                f"{'A m' if source == 'dipole' else 'A'} one {units} stands for; the default for "
+                f"one pA is {AMPERE_PER_PICOAMPERE * (DIPOLE_LENGTH if source == 'dipole' else 1)}."
             )
-        scale = AMPERE_PER_PICOAMPERE * (DIPOLE_LENGTH if source == "dipole" else 1.0)
+        scale = PICOAMPERE_PER[units] * AMPERE_PER_PICOAMPERE
+        scale *= DIPOLE_LENGTH if source == "dipole" else 1.0
     number = current.sizes["population"]
     sensor = _sensor_positions(positions, kind)
     place = _source_positions(source_positions, number, seed)
@@ -723,7 +729,9 @@ def _unit_positions(spikes: xr.Dataset) -> np.ndarray:
     if axes[:2] != ["x", "y"]:
         raise SchemaError(
             f"Expected coordinates x, y (and z) on unit for scattering, got coords "
-            f"{sorted(map(str, spikes.coords))}: add them in m, or leave scattering=None."
+            f"{sorted(map(str, spikes.coords))}: add them in m, to a network with "
+            f".with_(unit_coords={{'x': x, 'y': y}}) or to spikes with .assign_coords, or leave "
+            f"scattering=None."
         )
     for axis in axes:
         where = spikes[axis]

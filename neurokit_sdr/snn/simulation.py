@@ -62,7 +62,9 @@ def simulate(
     record_voltage
         True for every unit, or a list of units.
     record_current
-        Whether to record the synaptic current summed over each population.
+        Whether to record the synaptic current summed over each population, in the unit of the
+        model's drive, inward positive. Where synapses act in pulses (``DeltaLIF``,
+        ``Izhikevich``) each sample is the mean over the interval that begins at its time.
     sampling_interval
         Of voltage and current, s.
     progress
@@ -277,6 +279,15 @@ class _Run:
                     parts = [np.array(network.units(name)) for name in chosen]
                     plastic &= np.isin(units, np.concatenate(parts))
         learns = np.flatnonzero(plastic)
+        if rule is not None and learns.size:
+            first = self.wiring.weight[learns]
+            if first.min() < rule.low or first.max() > rule.high:
+                raise ParameterError(
+                    f"Expected weights that learn within the rule's bounds, {rule.low:g} to "
+                    f"{rule.high:g}, got {first.min():g} to {first.max():g}: give low= and high= "
+                    f"that hold them (inhibitory weights of current-based models are negative), or "
+                    f"name the populations that learn."
+                )
         by_target = learns[np.argsort(target[learns], kind="stable")]
         incoming_start = np.zeros(n + 1, np.int64)
         np.cumsum(np.bincount(target[learns], minlength=n), out=incoming_start[1:])
@@ -365,6 +376,8 @@ class _Run:
                 np.arange(len(network.populations)), list(network.populations.values())
             ),
             sample_steps=sample_steps,
+            # A pulse between two samples would be missed.
+            current_steps=sample_steps if engine.keeps_input(type(self.model)) else 1,
         )
         self.spike_step: list[np.ndarray] = []
         self.spike_unit: list[np.ndarray] = []
@@ -566,6 +579,8 @@ class _Run:
             # Conductances are positive; weights of current-based models carry their own sign.
             final[network.neuron.conductance_based & (s.receptor == INHIBITORY)] *= -1
             truth["final_synapse_weight"] = (("synapse",), final, about)
+            if network.n_units <= DENSE_LIMIT:
+                truth["final_weight"] = (("target", "source"), network.weight_matrix(final), about)
         if self.sample is not None:
             self._add_sample(truth)
         if network.truth is not None:
