@@ -7,6 +7,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import neurokit_sdr as nks
 from neurokit_sdr.core.errors import FileFormatError, ParameterError
@@ -29,6 +30,7 @@ from neurokit_sdr.snn import (
     synapses_from_matrix,
 )
 from neurokit_sdr.snn.latents import HiddenStates
+from neurokit_sdr.snn.neurons import NeuronModel
 
 MODELS = [CurrentLIF, DeltaLIF, ConductanceLIF, AdEx, Izhikevich, HodgkinHuxley, DendriticLIF]
 NAN, INF = float("nan"), float("inf")
@@ -152,6 +154,13 @@ def test_parameters_of_wrong_type_or_shape(model, value):
 
 
 @pytest.mark.parametrize("model", MODELS)
+def test_parameters_as_lists_of_unequal_length(model):
+    for field in fields(model):
+        with refused(f"Expected {field.name} of {model.__name__} as a number or an array, got"):
+            network(model(**{field.name: [[1.0], [1.0, 2.0]]}))
+
+
+@pytest.mark.parametrize("model", MODELS)
 def test_parameters_that_must_be_positive(model):
     for name in model._positive:
         for value in (0, -1.0):
@@ -183,6 +192,67 @@ def test_segments_are_whole_numbers():
 # network
 
 
+@pytest.mark.parametrize("neuron", ["lif", CurrentLIF, None, {}, NeuronModel()])
+def test_neurons_that_are_no_model(neuron):
+    with refused("Expected neuron as one of the models .*such as nks.snn.CurrentLIF.., got"):
+        Network("test", neuron, {"all": 3})
+
+
+def test_a_class_instead_of_a_neuron():
+    with refused("got <class .*AdEx'>: write AdEx.."):
+        Network("test", AdEx, {"all": 3})
+
+
+@pytest.mark.parametrize(
+    ("part", "values", "text"),
+    [
+        ("name", [3, None], "a str"),
+        ("populations", [3, None, ["all"]], "a dict, such as"),
+        ("synapses", [None, np.eye(3), 1.0], "nks.snn.synapses makes them, or a list of such"),
+        ("synapses", [[np.eye(3)], [None]], "nks.snn.synapses makes them, or a list of such"),
+        ("initial", [3, None], "a dict, such as"),
+        ("inputs", [{"drive": 1.0}, None, 5.0], "an Inputs, such as nks.snn.Inputs"),
+        ("plasticity", [True, PairRule], "None or a PairRule"),
+        ("truth", [{"a": 1}, xr.DataArray(1)], "None or an xarray.Dataset"),
+        ("unit_coords", [3, None], "a dict, such as"),
+    ],
+)
+def test_parts_of_a_wrong_kind(part, values, text):
+    for value in values:
+        parts = {"name": "test", "neuron": CurrentLIF(), "populations": {"all": 3}, part: value}
+        with refused(f"Expected {part} as {text}.*, got"):
+            Network(**parts)
+
+
+def test_synapses_made_by_hand():
+    good = synapses([0, 1], [1, 0], 1.0)
+    for change in ({"weight": np.ones(3)}, {"delay": 0.0}, {"source": np.array([0.5, 1.0])}):
+        with refused(f"Expected {next(iter(change))} of the synapses as one number for each, got"):
+            network(synapses=good._replace(**change))
+
+
+def test_a_network_larger_than_memory():
+    with refused("A network of 1000000000000 units needs about 2e.05 GB, and this machine has"):
+        network(n=10**12)
+
+
+@pytest.mark.parametrize("dim", ["unit", "target", "source", "synapse", "latent_index"])
+def test_a_truth_of_another_size(dim):
+    inputs = Inputs(process=Schedule(np.ones((4, 3)), 0.01), loading=np.ones((3, 3)))
+    wiring = synapses([0, 1, 2], [1, 2, 0], 1.0)
+    labels = np.arange(4)
+    for truth in (
+        xr.Dataset({"a": (dim, labels)}),
+        xr.Dataset({"a": (dim, labels)}, coords={dim: labels}),
+    ):
+        with refused(f"Expected a truth with 3 along '{dim}', as the network has, got 4"):
+            network(synapses=wiring, inputs=inputs, truth=truth)
+    named = xr.Dataset({"a": (dim, labels[:3])}, coords={dim: ["x", "y", "z"]})
+    with refused(f"Expected '{dim}' of the truth to number 0 to 2, got .*unit_coords"):
+        network(synapses=wiring, inputs=inputs, truth=named)
+    network(synapses=wiring, inputs=inputs, truth=named.drop_vars(dim))
+
+
 @pytest.mark.parametrize("size", [0, -1, 1.5, "3", None, True])
 def test_sizes_of_populations(size):
     with refused("Expected a whole number of units in 'all', got"):
@@ -212,6 +282,23 @@ def test_values_per_unit(value):
     for name in ("drive", "noise", "poisson_rate", "poisson_weight"):
         with refused(rf"Expected {name} as a finite number or an array of shape \(3,\)"):
             network(inputs=Inputs(**{name: value}))
+
+
+@pytest.mark.parametrize("value", ["a", None, 1j, [[1.0], [1.0, 2.0]]])
+def test_values_that_are_no_numbers(value):
+    with refused("Expected initial v as"):
+        network(initial={"v": value})
+    for name in ("drive", "noise", "poisson_rate", "poisson_weight"):
+        with refused(f"Expected {name} as"):
+            network(inputs=Inputs(**{name: value}))
+    with refused("Expected forced_time as"):
+        network(inputs=Inputs(forced_time=value, forced_unit=[0]))
+    if value is not None:
+        with refused("Expected loading as"):
+            network(inputs=Inputs(process=Schedule(np.ones((4, 2)), 0.01), loading=value))
+        for name in ("behavior", "weight_scale"):
+            with refused(f"Expected {name} as"):
+                network(**{name: value})
 
 
 def test_unknown_initial_values():
@@ -351,6 +438,14 @@ def test_a_behavior_of_other_latents():
             nks.snn.simulate(made, 0.1)
 
 
+def test_processes():
+    for process in (3, "lorenz", HiddenStates, np.ones((4, 2))):
+        with refused("Expected process as a latent process, such as nks.snn.Lorenz.., got"):
+            network(inputs=Inputs(process=process, loading=np.ones((3, 2))))
+    with refused("Expected dwell_time to be a number >= 0.01, got 0"):
+        network(inputs=Inputs(process=HiddenStates(dwell_time=0), loading=np.ones((3, 3))))
+
+
 @pytest.mark.parametrize("interval", [5e-5, 2.5e-4])
 def test_frames_between_steps(interval):
     inputs = Inputs(process=Schedule(np.ones((4, 1)), interval), loading=np.ones((3, 1)))
@@ -361,6 +456,9 @@ def test_frames_between_steps(interval):
 def test_forced_spikes():
     with refused("Expected forced_time and forced_unit of one length, got 2 and 1"):
         network(inputs=Inputs(forced_time=[0.1, 0.2], forced_unit=[0]))
+    for moment, unit in ((0.1, 0), ([0.1], 0), (0.1, [0]), ([[0.1]], [[0]])):
+        with refused("Expected forced_time and forced_unit as lists, got shapes"):
+            network(inputs=Inputs(forced_time=moment, forced_unit=unit))
     for unit in (3, -1):
         with refused("Expected forced_unit among 3 units"):
             network(inputs=Inputs(forced_time=[0.1], forced_unit=[unit]))

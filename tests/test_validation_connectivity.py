@@ -125,3 +125,75 @@ def test_nothing_to_score():
         nks.validation.score_connectivity({}, truth)
     with pytest.raises(ParameterError, match="significance"):
         nks.validation.score_connectivity({"m": truth}, truth, significance=0.0)
+
+
+def _refused(error, text, estimates, truth, **options):
+    with pytest.raises(error, match=text):
+        nks.validation.score_connectivity(estimates, truth, **options)
+
+
+def test_sources_are_checked_like_targets(case):
+    truth, estimate = case
+    fewer = estimate.isel(source=slice(1, None))
+    _refused(SchemaError, r"'m' lacks \[0\] as source: select the observed", {"m": fewer}, truth)
+    other = estimate.assign_coords(source=estimate["source"] + 1)
+    _refused(SchemaError, r"'m' lacks \[0\] as source", {"m": other}, truth)
+    weight_only = estimate.assign(z_score=estimate["z_score"].isel(source=slice(3)))
+    assert np.isnan(weight_only["z_score"]).any()  # xarray fills up: no estimate, not an error
+    nks.validation.score_connectivity({"m": weight_only}, truth)
+    text = r"every target of the truth among its sources, lacks \[0\]"
+    _refused(SchemaError, text, {"m": estimate}, truth.isel(source=slice(1, None)))
+
+
+@pytest.mark.parametrize("dim", ["target", "source"])
+def test_units_that_come_twice(case, dim):
+    truth, estimate = case
+    twice = {dim: np.r_[0, 0, 2:25]}
+    text = rf"each unit once on {dim} of .*, got \[0\] more than once"
+    _refused(SchemaError, text, {"m": estimate}, truth.assign_coords(twice))
+    _refused(SchemaError, text, {"m": estimate.assign_coords(twice)}, truth)
+
+
+def test_weights_that_are_no_numbers(case):
+    truth, estimate = case
+    _refused(SchemaError, "signed weights in the truth, got bool", {"m": estimate}, truth != 0)
+    _refused(SchemaError, "numbers as weights of the truth", {"m": estimate}, truth.astype(str))
+    _refused(SchemaError, "numbers as weights of 'm'", {"m": truth.astype(str)}, truth)
+    table = nks.validation.score_connectivity({"m": truth != 0}, truth)  # joined or not
+    np.testing.assert_allclose(table["auroc"].sel(estimate="m"), 1.0)
+
+
+def test_hubs_need_the_ids_of_their_units(case):
+    truth, estimate = case
+    named = truth.assign_coords({d: [f"u{i}" for i in range(25)] for d in ("target", "source")})
+    hub = ("unit", np.arange(25) < 2)
+    for weight in (truth, named):
+        bare = xr.Dataset({"weight": weight, "hub": hub})
+        _refused(SchemaError, r"hub\(unit\), true or false, with unit ids", {"m": weight}, bare)
+        whole = bare.assign_coords(unit=weight["target"].values)
+        table = nks.validation.score_connectivity({"m": weight}, whole)
+        assert table.sizes["hub"] == 2
+    part = xr.Dataset({"weight": truth, "hub": hub}).assign_coords(unit=np.arange(25) + 1)
+    _refused(SchemaError, r"hub of every unit of the truth, lacks \[0\]", {"m": estimate}, part)
+    twice = part.assign_coords(unit=np.r_[0, 0, 2:25])
+    _refused(SchemaError, r"each unit once on unit of hub of the truth", {"m": estimate}, twice)
+
+
+@pytest.mark.parametrize("name", ["chance", "undirected truth", 1, None])
+def test_names_of_estimates(case, name):
+    truth, estimate = case
+    text = "names of estimates as str, other than 'undirected truth' and 'chance'.*rename it"
+    _refused(ParameterError, text, {name: estimate}, truth)
+
+
+def test_estimates_come_by_name(case):
+    truth, estimate = case
+    for wrong in ([estimate], estimate, truth, None, ("m", estimate)):
+        _refused(ParameterError, 'estimates by name, such as {"glm": estimate}, got', wrong, truth)
+
+
+@pytest.mark.parametrize("level", ["a", None, 0, 1, 1.5, np.nan, True])
+def test_levels(case, level):
+    truth, estimate = case
+    text = "significance between 0 and 1, got"
+    _refused(ParameterError, text, {"m": estimate}, truth, significance=level)

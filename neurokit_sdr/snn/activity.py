@@ -6,13 +6,18 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core import schema
-from neurokit_sdr.core.errors import ParameterError
+from neurokit_sdr.core.errors import ParameterError, SchemaError
 from neurokit_sdr.core.estimator import Interval
+from neurokit_sdr.snn.synapses import as_numbers, check_memory
 
 
 def _window(data: xr.Dataset, window: tuple[float, float] | None) -> tuple[float, float]:
     begin, end = float(data.attrs["t_start"]), float(data.attrs["t_stop"])
-    start, stop = (begin, end) if window is None else map(float, window)
+    given = (begin, end) if window is None else window
+    array = as_numbers("window=(start, stop)", given)
+    if array.shape != (2,):
+        raise ParameterError(f"Expected window=(start, stop) in seconds, got {window!r}.")
+    start, stop = map(float, array)
     if not begin - 1e-9 <= start < stop <= end + 1e-9:
         raise ParameterError(
             f"Expected window=(start, stop) within {begin:g} to {end:g} s, got {window!r}."
@@ -86,6 +91,7 @@ def population_rate(
         )
     names, index = _populations(data)
     n_bins = int((stop - start) / bin_size * (1 + 1e-12))
+    check_memory(3 * 8.0 * n_bins * names.size, f"A rate in {n_bins} bins")
     # Spikes lie on the simulation's grid: without a nudge, rounding would move those on an edge.
     when = np.floor((data["spike_time"].values - start) / bin_size + 1e-6).astype(np.int64)
     kept = (when >= 0) & (when < n_bins)
@@ -208,6 +214,8 @@ def rate_spectrum(rates: xr.Dataset, resolution: float = 4.0) -> xr.Dataset:
 
     Raises
     ------
+    SchemaError
+        If these are no rates.
     ParameterError
         If the recording is shorter than one segment, or a segment shorter than 8 bins.
 
@@ -219,6 +227,16 @@ def rate_spectrum(rates: xr.Dataset, resolution: float = 4.0) -> xr.Dataset:
     >>> spectrum.attrs["n_segments"]
     4
     """
+    wanted = {"rate", "mean_rate", "n_units"}
+    if (
+        not isinstance(rates, xr.Dataset)
+        or not wanted <= set(rates)
+        or not {"population", "time"} <= set(rates.coords)
+        or "bin_size" not in rates.attrs
+    ):
+        raise SchemaError(
+            f"Expected what nks.snn.population_rate returns, got {schema.describe(rates)}."
+        )
     width, n_bins = float(rates.attrs["bin_size"]), rates.sizes["time"]
     if resolution not in Interval(float, 1 / (n_bins * width) * (1 - 1e-9), 1 / (8 * width)):
         raise ParameterError(

@@ -10,14 +10,19 @@ from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
 from neurokit_sdr.snn.ground_truth import (
     INHIBITORY_SHARE,
     NEURON,
-    check_number,
+    check_wiring,
     coupling_sizes,
     random_wiring,
 )
 from neurokit_sdr.snn.latents import GaussianProcess, Schedule, StimulusBlocks
 from neurokit_sdr.snn.network import Inputs, Network
-from neurokit_sdr.snn.published import check_whole
-from neurokit_sdr.snn.synapses import synapses_from_matrix
+from neurokit_sdr.snn.synapses import (
+    BYTES_PER_UNIT,
+    check_memory,
+    check_number,
+    check_whole,
+    synapses_from_matrix,
+)
 
 #: Frame of the communities' latents, s, and how fast and how much they fluctuate.
 _FRAME = 0.01
@@ -90,7 +95,7 @@ def motif_network(
         none) and, for the first cycle, one entry for each active block:
         ``interval_start(interval)``, ``interval_stop(interval)`` (s),
         ``interval_community(interval)`` and ``interval_shared(interval)``. The simulation adds
-        ``latent(time, latent)``: latent c is above 0 exactly while community c is active.
+        ``latent(time, latent_index)``: latent c is above 0 exactly while community c is active.
 
     Raises
     ------
@@ -131,6 +136,12 @@ def motif_network(
             f"Expected cycle as a multiple of interval, and interval of {_FRAME:g} s, got "
             f"{cycle:g} and {interval:g}."
         )
+    check_wiring(n_present, density)
+    # Beside the wiring, each animal keeps the latents of a cycle and the loading on them.
+    check_memory(
+        number * (n * BYTES_PER_UNIT + (4 * n_blocks * block_frames + n) * 8.0 * communities),
+        f"The latents of {communities} communities for {cycle:g} s in {number} animals",
+    )
     seed = resolve_seed(rng)
     draw = stream(seed, "motif_network")
     community = np.full(n, -1)
@@ -276,6 +287,10 @@ def adapting_population(
             f"Expected block_duration as a multiple of stimulus_duration "
             f"({stimulus_duration:g} s), got {block_duration:g}."
         )
+    # The tuning and its intermediate results, and the loading in both ensembles.
+    check_memory(
+        8.0 * 8 * n * stimuli + n * BYTES_PER_UNIT, f"The tuning of {n} units to {stimuli} stimuli"
+    )
     orientation = -90 + 180 / stimuli * np.arange(stimuli)
     at_adaptor = np.isclose(orientation, check_number("adaptor", adaptor, -90, 90))
     if not at_adaptor.any():

@@ -8,7 +8,6 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core.errors import ParameterError
-from neurokit_sdr.core.estimator import Interval
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
 from neurokit_sdr.snn.latents import (
     GaussianProcess,
@@ -20,8 +19,15 @@ from neurokit_sdr.snn.latents import (
 )
 from neurokit_sdr.snn.network import Inputs, Network
 from neurokit_sdr.snn.neurons import DeltaLIF
-from neurokit_sdr.snn.published import check_whole
-from neurokit_sdr.snn.synapses import synapses_from_matrix
+from neurokit_sdr.snn.synapses import (
+    BYTES_PER_SYNAPSE,
+    BYTES_PER_UNIT,
+    as_numbers,
+    check_memory,
+    check_number,
+    check_whole,
+    synapses_from_matrix,
+)
 
 #: Jumps of the potential, mV, by name: excitatory and inhibitory.
 COUPLING = {"strong": (1.0, 3.0), "weak": (0.5, 1.5)}
@@ -38,14 +44,19 @@ NEURON = DeltaLIF(
 )
 
 
-def check_number(
-    name: str, value: object, low: float, high: float = np.inf, *, open_low: bool = False
-) -> float:
-    """A number within bounds, or a :class:`ParameterError`."""
-    allowed = Interval(float, low, high, open_low)
-    if value not in allowed:
-        raise ParameterError(f"Expected {name} to be {allowed}, got {value!r}.")
-    return float(value)  # type: ignore[arg-type]
+#: Bytes for each ordered pair of units while a wiring is drawn as matrices: two of float64, one of
+#: truth values.
+_BYTES_PER_PAIR = 2 * 8 + 1
+
+
+def check_wiring(n_units: int, density: float, n_states: int = 0) -> None:
+    """Refuse what would not fit into memory: a wiring as a matrix, and factors for each state."""
+    per_pair = (1 + n_states) * _BYTES_PER_PAIR + density * (BYTES_PER_SYNAPSE + 8 * n_states)
+    check_memory(
+        float(n_units) ** 2 * per_pair + n_units * BYTES_PER_UNIT,
+        f"The weight of every pair of {n_units} units"
+        + (f" in {n_states} states" if n_states else ""),
+    )
 
 
 def coupling_sizes(coupling: str | tuple[float, float]) -> tuple[float, float]:
@@ -54,9 +65,10 @@ def coupling_sizes(coupling: str | tuple[float, float]) -> tuple[float, float]:
         if coupling not in COUPLING:
             raise ParameterError(f"Expected coupling among {list(COUPLING)}, got {coupling!r}.")
         return COUPLING[coupling]
-    if np.shape(coupling) != (2,) or not (np.isfinite(coupling).all() and min(coupling) >= 0):
+    sizes = as_numbers("coupling", coupling)
+    if sizes.shape != (2,) or not (np.isfinite(sizes).all() and sizes.min() >= 0):
         raise ParameterError(f"Expected coupling as two sizes in mV >= 0, got {coupling!r}.")
-    return float(coupling[0]), float(coupling[1])
+    return float(sizes[0]), float(sizes[1])
 
 
 def random_wiring(
@@ -86,8 +98,9 @@ def hub_network(
     r"""A sparse LIF network with a few hubs: which unit drives which?
 
     A fifth of the units inhibits. Ordered pairs are joined with probability ``density``; the hubs,
-    excitatory, reach a share ``hub_out_degree`` of the others. Each unit is a :class:`DeltaLIF`
-    (20 ms, 10 mV from rest to threshold) that white noise makes fire at 5-10 Hz.
+    excitatory, reach a share ``hub_out_degree`` of the others, rounded to whole units. Each unit is
+    a :class:`DeltaLIF` (20 ms, 10 mV from rest to threshold) that white noise makes fire at
+    5-10 Hz.
 
     Parameters
     ----------
@@ -96,7 +109,7 @@ def hub_network(
     coupling
         ``"strong"`` (jumps of 1 and -3 mV), ``"weak"`` (0.5 and -1.5 mV), or the two sizes in mV.
     density, hub_out_degree
-        Shares of the possible targets.
+        Shares of the possible targets, 0 to 1.
     n_hubs
         How many.
     delay
@@ -108,6 +121,11 @@ def hub_network(
     -------
     Network
         Its truth holds ``hub(unit)``.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is out of range, or the wiring would not fit into memory.
 
     Examples
     --------
@@ -122,6 +140,7 @@ def hub_network(
     n_excitatory = n - n_inhibitory
     if check_whole("n_hubs", n_hubs, 0) > n_excitatory:
         raise ParameterError(f"Expected at most {n_excitatory} hubs, got {n_hubs}.")
+    check_wiring(n, density)
     seed = resolve_seed(rng)
     draw = stream(seed, "hub_network")
     joined = draw.random((n, n)) < density
@@ -129,7 +148,7 @@ def hub_network(
     for hub in hubs:
         others = np.delete(np.arange(n), hub)
         joined[:, hub] = False
-        joined[draw.choice(others, round(hub_out_degree * n), replace=False), hub] = True
+        joined[draw.choice(others, round(hub_out_degree * (n - 1)), replace=False), hub] = True
     np.fill_diagonal(joined, False)
     size = np.where(np.arange(n) < n_excitatory, jump[0], -jump[1])
     hub = np.isin(np.arange(n), hubs)
@@ -218,6 +237,7 @@ def switching_network(
         check_number(name, value, 0, 1)
     process = HiddenStates(states, check_number("dwell_time", dwell_time, 0.01))
     check_number("state_drive", state_drive, 0)
+    check_wiring(n, density, states)
     draw = stream(resolve_seed(rng), "switching_network")
     n_inhibitory = round(INHIBITORY_SHARE * n)
     weight = random_wiring(n - n_inhibitory, n_inhibitory, density, jump, draw)
@@ -291,8 +311,8 @@ def clustered_network(
     Network
         Its truth holds ``community(unit)``, ``phase(unit)`` (:math:`\theta`, rad),
         ``frequency(hidden_state, cluster)`` in Hz and ``memory(hidden_state, cluster)`` in s; the
-        simulation adds ``state(time)``, ``latent(time, latent)`` (2 for each cluster, in order)
-        and ``loading(unit, latent)``.
+        simulation adds ``state(time)``, ``latent(time, latent_index)`` (2 for each cluster, in
+        order) and ``loading(unit, latent_index)``.
 
     Raises
     ------
@@ -304,6 +324,10 @@ def clustered_network(
     >>> clustered_network((5, 3), rng=0).truth["community"].values
     array([0, 0, 0, 0, 0, 1, 1, 1])
     """
+    if not isinstance(cluster_sizes, Sequence | np.ndarray):
+        raise ParameterError(
+            f"Expected cluster_sizes as a list, the units of each cluster, got {cluster_sizes!r}."
+        )
     sizes = [check_whole("each of cluster_sizes", size, 1) for size in cluster_sizes]
     n_clusters = check_whole("the number of clusters", len(sizes), 1)
     states = check_whole("n_states", n_states, 1)
@@ -311,12 +335,16 @@ def clustered_network(
         raise ParameterError(
             f"Expected at most as many states as clusters ({n_clusters}), got {states}."
         )
-    if np.shape(frequencies) != (2,):
+    if as_numbers("frequencies", frequencies).shape != (2,):
         raise ParameterError(f"Expected frequencies as (lowest, highest), got {frequencies!r}.")
     low = check_number("the lowest of frequencies", frequencies[0], 0, open_low=True)
     high = check_number("the highest of frequencies", frequencies[1], low, 20, open_low=True)
     check_number("cycles", cycles, 0, open_low=True)
     check_number("loading", loading, 0)
+    check_memory(
+        sum(sizes) * (BYTES_PER_UNIT + 4 * 8.0 * n_clusters) + 8.0 * 8 * states * n_clusters,
+        f"The loading of {sum(sizes)} units on {2 * n_clusters} latents",
+    )
     spaced = np.geomspace(low, high, n_clusters)
     frequency = np.stack([np.roll(spaced, state) for state in range(states)])
     memory = cycles / frequency
@@ -387,8 +415,8 @@ def latent_driven(
     -------
     Network
         Its truth holds ``readout(latent_index, output)``; the simulation adds
-        ``latent(time, latent)``, ``loading(unit, latent)`` and the group ``/behavior`` with
-        ``behavior(time, output)``.
+        ``latent(time, latent_index)``, ``loading(unit, latent_index)`` and the group
+        ``/behavior`` with ``behavior(time, output)``.
 
     Raises
     ------
@@ -417,6 +445,10 @@ def latent_driven(
     draw = stream(resolve_seed(rng), "latent_driven")
     # Only a sample tells how many latents a process of someone else's has.
     n_latents = process.sample(1, np.random.default_rng(0)).latent.shape[1]
+    check_memory(
+        n * (BYTES_PER_UNIT + 3 * 8.0 * n_latents) + 2 * 8.0 * n_latents * outputs,
+        f"A loading of {n} units on {n_latents} latents, read out by {outputs} outputs,",
+    )
     direction = draw.standard_normal((n, n_latents))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     readout = draw.standard_normal((n_latents, outputs))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neurokit_sdr.core.errors import ParameterError
+from neurokit_sdr.snn.synapses import as_numbers, check_memory, check_number, check_whole
 
 
 class Sample(NamedTuple):
@@ -29,10 +30,30 @@ class Sample(NamedTuple):
     variables: dict[str, np.ndarray] = {}  # noqa: RUF012  an empty default, never written
 
 
+def _check_list(name: str, value: Any, *, positive: bool = False) -> None:
+    """Refuse what is no list of finite numbers."""
+    array = as_numbers(name, value)
+    if array.ndim != 1 or not array.size or not np.isfinite(array).all():
+        raise ParameterError(f"Expected {name} as a list of finite numbers, got {value!r}.")
+    if positive and array.min() <= 0:
+        raise ParameterError(f"Expected every one of {name} > 0, got {array.min():g}.")
+
+
+def _check_latents(n_frames: float, n_latents: int, per_frame: int) -> None:
+    """Refuse a path that would not fit into memory; ``per_frame`` numbers are held at once."""
+    check_memory(
+        8.0 * per_frame * n_frames, f"A path of {n_latents} latents and {n_frames:.3g} frames"
+    )
+
+
 class LatentProcess:
     """Base of the processes: ``frame_interval`` in seconds, and :meth:`sample`."""
 
     frame_interval: float
+
+    def check(self) -> None:
+        """Raise :class:`ParameterError` where a value is out of range."""
+        check_number("frame_interval", self.frame_interval, 0, open_low=True)
 
     def sample(self, n_frames: int, rng: np.random.Generator) -> Sample:
         """Draw that many frames."""
@@ -55,8 +76,15 @@ class Lorenz(LatentProcess):
     speed: float = 2.0
     frame_interval: float = 0.005
 
+    def check(self) -> None:
+        """See :meth:`LatentProcess.check`."""
+        super().check()
+        check_number("speed", self.speed, 0, open_low=True)
+
     def sample(self, n_frames: int, rng: np.random.Generator) -> Sample:
         """Start on the attractor (ten units of time are thrown away)."""
+        self.check()
+        _check_latents(n_frames, 3, 9)
         step = self.speed * self.frame_interval
         parts = max(1, int(np.ceil(step / 0.01)))
         h = step / parts
@@ -98,8 +126,17 @@ class Oscillator(LatentProcess):
     coherence_time: float = 2.0
     frame_interval: float = 0.005
 
+    def check(self) -> None:
+        """See :meth:`LatentProcess.check`."""
+        super().check()
+        _check_list("frequencies", self.frequencies)
+        check_number("coherence_time", self.coherence_time, 0, open_low=True)
+
     def sample(self, n_frames: int, rng: np.random.Generator) -> Sample:
         """Draw stationary paths."""
+        self.check()
+        n_latents = 2 * len(self.frequencies)
+        _check_latents(n_frames, n_latents, 4 * n_latents)
         decay = np.exp(-self.frame_interval / self.coherence_time)
         turn = decay * np.exp(2j * np.pi * np.asarray(self.frequencies) * self.frame_interval)
         shape = (n_frames, len(self.frequencies))
@@ -119,7 +156,7 @@ class GaussianProcess(LatentProcess):
     Attributes
     ----------
     time_scales
-        :math:`\\ell` of each latent, s.
+        :math:`\ell` of each latent, s.
     frame_interval
         s.
     """
@@ -127,8 +164,18 @@ class GaussianProcess(LatentProcess):
     time_scales: Sequence[float] = (0.1, 0.2, 0.4)
     frame_interval: float = 0.005
 
+    def check(self) -> None:
+        """See :meth:`LatentProcess.check`."""
+        super().check()
+        _check_list("time_scales", self.time_scales, positive=True)
+
     def sample(self, n_frames: int, rng: np.random.Generator) -> Sample:
         """White noise through the Gaussian filter whose square is the kernel."""
+        self.check()
+        n_latents = len(self.time_scales)
+        # Noise, filter and result come with margins of some of the longest time scales.
+        margin = 6 * max(self.time_scales) / self.frame_interval
+        _check_latents(n_frames + margin, n_latents, n_latents + 3)
         from scipy.ndimage import gaussian_filter1d
 
         path = np.empty((n_frames, len(self.time_scales)))
@@ -160,18 +207,22 @@ class HiddenStates(LatentProcess):
     dwell_time: float = 1.0
     frame_interval: float = 0.01
 
+    def check(self) -> None:
+        """See :meth:`LatentProcess.check`."""
+        super().check()
+        check_whole("n_states", self.n_states, 1)
+        check_number("dwell_time", self.dwell_time, self.frame_interval)
+
     def sample(self, n_frames: int, rng: np.random.Generator) -> Sample:
         """Draw a path; a change leads to any other state with equal chance."""
+        self.check()
+        _check_latents(n_frames + self.n_states, self.n_states, self.n_states + 5)
         state = markov_path(n_frames, self.n_states, self.frame_interval / self.dwell_time, rng)
         return Sample(np.eye(self.n_states)[state], state)
 
 
 def markov_path(n_frames: int, n_states: int, leave: float, rng: np.random.Generator) -> np.ndarray:
     """States of a chain that leaves each with probability ``leave`` per frame, shape (frame,)."""
-    if not 0 < leave <= 1:
-        raise ParameterError(
-            f"Expected a dwell time of at least one frame, got {1 / leave:g} frames."
-        )
     if n_states == 1:
         return np.zeros(n_frames, np.int64)
     jump = np.where(rng.random(n_frames) < leave, rng.integers(1, n_states, n_frames), 0)
@@ -205,9 +256,29 @@ class SwitchingDynamics(LatentProcess):
     dwell_time: float = 2.0
     frame_interval: float = 0.01
 
+    def check(self) -> None:
+        """See :meth:`LatentProcess.check`."""
+        super().check()
+        check_number("dwell_time", self.dwell_time, self.frame_interval)
+        shape = np.shape(as_numbers("frequency", self.frequency))
+        for name in ("frequency", "memory"):
+            array = as_numbers(name, getattr(self, name))
+            if array.ndim != 2 or array.shape != shape or not array.size:
+                raise ParameterError(
+                    f"Expected frequency and memory of one shape (state, population), got "
+                    f"{shape} and {np.shape(self.memory)}."
+                )
+            if not np.isfinite(array).all():
+                raise ParameterError(f"Expected finite {name}, got NaN or infinity.")
+        if np.min(self.memory) <= 0:
+            raise ParameterError(f"Expected memory > 0 s, got {np.min(self.memory):g}.")
+
     def sample(self, n_frames: int, rng: np.random.Generator) -> Sample:
         """Draw states, then the latents they drive."""
+        self.check()
         frequency, memory = np.asarray(self.frequency), np.asarray(self.memory)
+        n_latents = 2 * frequency.shape[1]
+        _check_latents(n_frames, n_latents, 4 * n_latents + 5)
         state = markov_path(n_frames, len(frequency), self.frame_interval / self.dwell_time, rng)
         r = np.exp(-self.frame_interval / memory)
         turn = r * np.exp(2j * np.pi * frequency * self.frame_interval)
@@ -239,8 +310,27 @@ class Schedule(LatentProcess):
     frame_interval: float
     variables: dict[str, np.ndarray] = field(default_factory=dict)
 
+    def check(self) -> None:
+        """See :meth:`LatentProcess.check`."""
+        super().check()
+        latent = as_numbers("latent", self.latent)
+        if latent.ndim != 2 or not len(latent) or not np.isfinite(latent).all():
+            raise ParameterError(
+                f"Expected finite latents of shape (frame, latent), at least one frame, got shape "
+                f"{latent.shape}{'' if np.isfinite(latent).all() else ' with NaN or infinity'}."
+            )
+        for name, value in self.variables.items():
+            if np.shape(value) != (len(latent),):
+                raise ParameterError(
+                    f"Expected variables[{name!r}] of shape ({len(latent)},), one value for each "
+                    f"frame, got {np.shape(value)}."
+                )
+
     def sample(self, n_frames: int, rng: np.random.Generator) -> Sample:
         """Give the sequence itself; nothing is drawn."""
+        self.check()
+        n_latents = np.shape(self.latent)[1]
+        _check_latents(n_frames, n_latents, n_latents + 1 + len(self.variables))
         which = np.arange(n_frames) % len(self.latent)
         return Sample(
             np.asarray(self.latent, float)[which],
@@ -273,12 +363,31 @@ class StimulusBlocks(LatentProcess):
     block_frames: int = 150
     frame_interval: float = 0.2
 
+    def check(self) -> None:
+        """See :meth:`LatentProcess.check`."""
+        super().check()
+        check_whole("block_frames", self.block_frames, 1)
+        p = as_numbers("probability", self.probability)
+        if p.ndim != 2 or not p.size or not (p >= 0).all() or not np.allclose(p.sum(axis=1), 1):
+            raise ParameterError(
+                f"Expected probability of shape (ensemble, stimulus), >= 0 and summing to 1 in "
+                f"each ensemble, got {p!r}."
+            )
+        if np.shape(self.values) != (p.shape[1],):
+            raise ParameterError(
+                f"Expected values of shape ({p.shape[1]},), one for each stimulus, got "
+                f"{np.shape(self.values)}."
+            )
+
     def sample(self, n_frames: int, rng: np.random.Generator) -> Sample:
         """Draw each frame's stimulus independently of the others."""
-        n_ensembles, n_stimuli = self.probability.shape
+        self.check()
+        n_ensembles, n_stimuli = np.shape(self.probability)
+        n_latents = n_ensembles * n_stimuli
+        _check_latents(n_frames, n_latents, n_latents + 2 * n_stimuli + 4)
         ensemble = np.arange(n_frames) // self.block_frames % n_ensembles
         # The last edge is left out: rounding may leave it below 1.
-        edges = np.cumsum(self.probability, axis=1)[:, :-1]
+        edges = np.cumsum(np.asarray(self.probability), axis=1)[:, :-1]
         index = (rng.random(n_frames)[:, None] > edges[ensemble]).sum(axis=1)
         latent = np.zeros((n_frames, n_ensembles * n_stimuli))
         latent[np.arange(n_frames), ensemble * n_stimuli + index] = 1.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import numbers
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -14,7 +15,16 @@ from neurokit_sdr.core.errors import ParameterError
 from neurokit_sdr.snn.latents import LatentProcess
 from neurokit_sdr.snn.neurons import DendriticLIF, NeuronModel
 from neurokit_sdr.snn.plasticity import PairRule
-from neurokit_sdr.snn.synapses import INHIBITORY, check_memory, join, synapses
+from neurokit_sdr.snn.synapses import (
+    BYTES_PER_UNIT,
+    INHIBITORY,
+    Synapses,
+    as_array,
+    as_numbers,
+    check_memory,
+    join,
+    synapses,
+)
 
 #: Networks up to this size carry weight(target, source) in their truth, larger ones a list alone.
 DENSE_LIMIT = 2000
@@ -65,7 +75,7 @@ class Network:
     name
         What it is called in the truth.
     neuron
-        One of the neuron models.
+        One of the neuron models, such as ``CurrentLIF()``.
     populations
         Number of units of each, by name; units lie in this order.
     synapses
@@ -84,14 +94,17 @@ class Network:
     behavior
         Shape (latent, output): a behaviour read out of the latents; None for none.
     truth
-        More that is known, as a Dataset that is kept in ``/truth``.
+        More that is known, as a Dataset that is kept in ``/truth``. Its dimensions ``unit``,
+        ``target``, ``source``, ``synapse`` and ``latent_index`` are those of the simulation: units
+        are numbered from 0, names go into ``unit_coords``.
     unit_coords
         Per-unit coordinates, by name; ``x``, ``y`` and ``z`` in metres.
 
     Raises
     ------
     ParameterError
-        If anything is out of range, before anything is simulated.
+        If anything is out of range or of a wrong type, or the network would not fit into memory,
+        before anything is simulated.
 
     Examples
     --------
@@ -196,7 +209,72 @@ class Network:
         return digest.hexdigest()
 
 
+#: What each part of a network has to be, and how to make one.
+_PARTS: dict[str, tuple[Any, str]] = {
+    "name": (str, "a str"),
+    "populations": (Mapping, 'a dict, such as {"excitatory": 80, "inhibitory": 20}'),
+    "synapses": (
+        Synapses,
+        "nks.snn.synapses makes them, or a list of such; nks.snn.synapses_from_matrix takes "
+        "weight(target, source)",
+    ),
+    "initial": (Mapping, 'a dict, such as {"v": -60.0}'),
+    "inputs": (Inputs, "an Inputs, such as nks.snn.Inputs(drive=5.0)"),
+    "plasticity": (PairRule | None, "None or a PairRule, such as nks.snn.PairRule()"),
+    "truth": (xr.Dataset | None, "None or an xarray.Dataset"),
+    "unit_coords": (Mapping, 'a dict, such as {"x": [0.0, 1e-4]}'),
+}
+
+
+def _check_parts(network: Network) -> None:
+    neuron = network.neuron
+    if not isinstance(neuron, NeuronModel) or type(neuron) is NeuronModel:
+        raise ParameterError(
+            f"Expected neuron as one of the models with its parameters, such as "
+            f"nks.snn.CurrentLIF(), got {neuron!r}"
+            + (f": write {neuron.__name__}()." if isinstance(neuron, type) else ".")
+        )
+    for name, (kind, what) in _PARTS.items():
+        value = getattr(network, name)
+        if not isinstance(value, kind):
+            raise ParameterError(f"Expected {name} as {what}, got {type(value).__name__}.")
+    s = network.synapses
+    for field_name, array in s._asdict().items():
+        kinds = "iuf" if field_name in ("weight", "delay") else "iu"
+        flat = isinstance(array, np.ndarray) and array.shape == (len(s.target),)
+        if not flat or array.dtype.kind not in kinds:
+            raise ParameterError(
+                f"Expected {field_name} of the synapses as one number for each, got {array!r}: "
+                f"nks.snn.synapses makes them from numbers and lists."
+            )
+
+
+def _check_truth(network: Network) -> None:
+    """Refuse a truth that could not be merged with what the simulation itself knows."""
+    if network.truth is None:
+        return
+    n = network.n_units
+    sizes = {"unit": n, "target": n, "source": n, "synapse": network.synapses.source.size}
+    if network.inputs.process is not None:
+        sizes["latent_index"] = np.shape(network.inputs.loading)[1]
+    for dim, size in sizes.items():
+        if network.truth.sizes.get(dim, size) != size:
+            raise ParameterError(
+                f"Expected a truth with {size} along {dim!r}, as the network has, got "
+                f"{network.truth.sizes[dim]}."
+            )
+        if dim not in network.truth.coords:
+            continue
+        labels = network.truth[dim].values
+        if not np.array_equal(labels, np.arange(size)):
+            raise ParameterError(
+                f"Expected {dim!r} of the truth to number 0 to {size - 1}, got {labels[:5]}: the "
+                f"simulation counts from 0, names of units go into unit_coords."
+            )
+
+
 def _check_network(network: Network) -> None:
+    _check_parts(network)
     for name, size in network.populations.items():
         whole = isinstance(size, numbers.Integral) and not isinstance(size, bool)
         if not whole or size < 1:
@@ -204,6 +282,7 @@ def _check_network(network: Network) -> None:
     n = network.n_units
     if n < 1:
         raise ParameterError("Expected at least one population, got none.")
+    check_memory(n * BYTES_PER_UNIT, f"A network of {n} units")
     dt = network.dt
     if not isinstance(dt, numbers.Real) or isinstance(dt, bool) or not 0 < dt <= 0.01:
         raise ParameterError(f"Expected dt in seconds between 0 and 0.01, got {dt!r}.")
@@ -268,7 +347,13 @@ def _check_network(network: Network) -> None:
     if (inputs.process is None) != (inputs.loading is None):
         raise ParameterError("Expected a latent process together with its loading, got one.")
     if inputs.process is not None:
-        loading = np.asarray(inputs.loading, float)
+        if not isinstance(inputs.process, LatentProcess):
+            raise ParameterError(
+                f"Expected process as a latent process, such as nks.snn.Lorenz(), got "
+                f"{inputs.process!r}."
+            )
+        inputs.process.check()
+        loading = as_numbers("loading", inputs.loading)
         if loading.ndim != 2 or loading.shape[0] != n or not np.isfinite(loading).all():
             raise ParameterError(
                 f"Expected a finite loading of shape ({n}, latent), got {loading.shape}."
@@ -278,14 +363,19 @@ def _check_network(network: Network) -> None:
             raise ParameterError(
                 f"Expected a frame_interval that is a multiple of dt ({dt:g} s), got {interval:g}."
             )
-    if len(inputs.forced_time) != len(inputs.forced_unit):
+    forced = as_array("forced_unit", inputs.forced_unit)
+    moments = as_numbers("forced_time", inputs.forced_time)
+    if forced.ndim != 1 or moments.ndim != 1:
         raise ParameterError(
-            f"Expected forced_time and forced_unit of one length, got {len(inputs.forced_time)} "
-            f"and {len(inputs.forced_unit)}."
+            f"Expected forced_time and forced_unit as lists, got shapes {moments.shape} and "
+            f"{forced.shape}."
         )
-    if len(inputs.forced_unit):
-        forced = np.asarray(inputs.forced_unit)
-        moments = np.asarray(inputs.forced_time, float)
+    if moments.size != forced.size:
+        raise ParameterError(
+            f"Expected forced_time and forced_unit of one length, got {moments.size} and "
+            f"{forced.size}."
+        )
+    if forced.size:
         if forced.dtype.kind not in "iu":
             raise ParameterError(f"Expected forced_unit as whole numbers, got {forced.dtype}.")
         if forced.min() < 0 or forced.max() >= n:
@@ -294,8 +384,10 @@ def _check_network(network: Network) -> None:
             raise ParameterError(
                 f"Expected finite forced_time of at least dt ({dt:g} s), got {moments.min():g}."
             )
+    if network.behavior is not None:
+        as_numbers("behavior", network.behavior)
     if network.weight_scale is not None:
-        shape = np.shape(network.weight_scale)
+        shape = as_numbers("weight_scale", network.weight_scale).shape
         if len(shape) != 2 or shape[1] != s.weight.size or inputs.process is None:
             raise ParameterError(
                 f"Expected weight_scale(state, synapse) with {s.weight.size} synapses and a "
@@ -312,11 +404,12 @@ def _check_network(network: Network) -> None:
             raise ParameterError(
                 f"Expected unit_coords[{name!r}] of shape ({n},), got {np.shape(value)}."
             )
+    _check_truth(network)
 
 
 def per_unit(name: str, value: Any, n_units: int) -> np.ndarray:
     """An array of shape (unit,) from a number or an array, checked to be finite."""
-    array = np.asarray(value, float)
+    array = as_numbers(name, value).astype(float)
     if array.shape not in ((), (n_units,)) or not np.isfinite(array).all():
         raise ParameterError(
             f"Expected {name} as a finite number or an array of shape ({n_units},), got shape "

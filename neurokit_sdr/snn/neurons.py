@@ -13,6 +13,7 @@ import numpy as np
 
 from neurokit_sdr.core.errors import ParameterError
 from neurokit_sdr.snn import _engine as engine
+from neurokit_sdr.snn.synapses import as_array
 
 #: Milliseconds in a second: the engine's unit of time.
 MS = 1e3
@@ -40,7 +41,8 @@ class NeuronModel:
         """
         found = {}
         for field in fields(self):
-            value = np.asarray(getattr(self, field.name))
+            what = f"{field.name} of {type(self).__name__}"
+            value = as_array(what, getattr(self, field.name))
             if value.dtype.kind not in "iuf" or value.shape not in ((), (n_units,)):
                 raise ParameterError(
                     f"Expected {field.name} of {type(self).__name__} to be a number or an array of "

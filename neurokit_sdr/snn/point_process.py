@@ -23,6 +23,7 @@ from neurokit_sdr.core import schema
 from neurokit_sdr.core.errors import MissingDependencyError, ParameterError, SchemaError
 from neurokit_sdr.core.estimator import Interval, OneOrSeveral, Options
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
+from neurokit_sdr.snn.synapses import as_numbers, check_memory
 
 try:
     import numba
@@ -58,11 +59,23 @@ def exponential_kernel(time_constants: Sequence[float], bin_size: float) -> np.n
     numpy.ndarray, shape ``(time_constant, lag)``
         Lag 1 bin first; shorter kernels end in zeros.
 
+    Raises
+    ------
+    ParameterError
+        If a time is no number above 0.
+
     Examples
     --------
     >>> exponential_kernel([0.02], 0.02).round(4)
     array([[0.6364, 0.2341, 0.0861, 0.0317, 0.0117]])
     """
+    times = as_numbers("time_constants", time_constants)
+    if times.ndim != 1 or not (np.isfinite(times).all() and (times > 0).all()):
+        raise ParameterError(
+            f"Expected time_constants as a list of seconds > 0, got {time_constants!r}."
+        )
+    if bin_size not in Interval(float, 0, open_low=True):
+        raise ParameterError(f"Expected bin_size in seconds, above 0, got {bin_size!r}.")
     lengths = [
         max(1, int(np.ceil(KERNEL_TIME_CONSTANTS * tau / bin_size - 1e-9)))
         for tau in time_constants
@@ -145,7 +158,8 @@ def switching_population(
         raise ParameterError(
             f"Expected mean_count below 1 with the sigmoid, its largest rate, got {mean_count}."
         )
-    if np.shape(strength) != (2,) or not 0 <= strength[0] <= strength[1] < np.inf:
+    sizes = as_numbers("strength", strength)
+    if sizes.shape != (2,) or not 0 <= sizes[0] <= sizes[1] < np.inf:
         raise ParameterError(
             f"Expected strength as (smallest, largest) absolute weight, got {strength!r}."
         )
@@ -153,6 +167,11 @@ def switching_population(
         raise ParameterError(
             f"Expected time_constants as a list of seconds > 0, got {time_constants!r}."
         )
+    # Each weight is drawn as a size, a sign and whether there is one.
+    check_memory(
+        float(n_units) ** 2 * n_states * 8 * (4 + len(time_constants)),
+        f"The weight of every pair of {n_units} units in {n_states} states",
+    )
     generator = stream(resolve_seed(rng), "switching_population")
     shape = (n_states, n_units, n_units)
     connected = generator.random(shape) < connection_probability
@@ -285,6 +304,10 @@ def simulate_switching_population(
     nonlinearity = str(parameters.attrs["nonlinearity"])
     seed = resolve_seed(rng)
     units = parameters["target"].values
+    check_memory(
+        float(len(lengths)) * max(lengths) * (4 * len(units) + 8),
+        f"The counts of {len(units)} units in {len(lengths)} trials of {max(lengths)} bins",
+    )
     count = np.zeros((len(lengths), max(lengths), len(units)), dtype=np.int32)
     state = np.full((len(lengths), max(lengths)), -1, dtype=np.int64)
     for trial, length in enumerate(lengths):

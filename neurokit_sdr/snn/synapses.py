@@ -10,9 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neurokit_sdr.core.errors import ParameterError
+from neurokit_sdr.core.estimator import Interval
 
 #: Bytes of one synapse while a network is built: its six arrays, and their sorted copies.
 BYTES_PER_SYNAPSE = 2 * (4 + 4 + 8 + 8 + 1 + 4)
+
+#: Bytes of one unit while a network is built and run: about 25 numbers (the neuron's parameters and
+#: constants, its state, its input).
+BYTES_PER_UNIT = 200
 
 EXCITATORY, INHIBITORY = 0, 1
 
@@ -67,7 +72,7 @@ def synapses(
     Raises
     ------
     ParameterError
-        If lengths differ, or a weight or delay is NaN.
+        If lengths differ, or something is no number, NaN, or no unit or receptor.
 
     Examples
     --------
@@ -83,7 +88,7 @@ def synapses(
         ("delay", delay, np.float64),
         ("segment", segment, np.int32),
     ):
-        value = _whole(name, value) if kind is np.int32 else np.asarray(value)
+        value = _whole(name, value) if kind is np.int32 else as_numbers(name, value)
         if value.shape not in ((), (1,), (n,)):
             raise ParameterError(
                 f"Expected {name} with one entry per synapse ({n}) or one for all, got shape "
@@ -92,11 +97,16 @@ def synapses(
         if value.dtype.kind == "f" and not np.isfinite(value).all():
             raise ParameterError(f"Expected finite {name}, got NaN or infinity.")
         arrays[name] = np.broadcast_to(value, (n,)).astype(kind)
-    inhibits = np.asarray(arrays["weight"] < 0 if receptor is None else receptor)
+    inhibits = arrays["weight"] < 0 if receptor is None else as_numbers("receptor", receptor)
     if inhibits.shape not in ((), (1,), (n,)):
         raise ParameterError(
             f"Expected receptor with one entry per synapse ({n}) or one for all, got shape "
             f"{inhibits.shape}."
+        )
+    if not np.isin(inhibits, (0, 1)).all():
+        raise ParameterError(
+            f"Expected receptor 0 (excitatory) or 1 (inhibitory) of each synapse, got "
+            f"{np.setdiff1d(inhibits, (0, 1))[:5]}."
         )
     return Synapses(
         source,
@@ -108,15 +118,67 @@ def synapses(
     )
 
 
+def as_array(name: str, value: Any) -> np.ndarray:
+    """Whatever numpy makes an array of, or a :class:`ParameterError`."""
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError) as error:  # lists of unequal lengths
+        raise ParameterError(
+            f"Expected {name} as a number or an array, got {type(value).__name__}: {error}"
+        ) from error
+
+
+def as_numbers(name: str, value: Any) -> np.ndarray:
+    """A number or an array of them, or a :class:`ParameterError`."""
+    array = as_array(name, value)
+    if array.size and array.dtype.kind not in "biuf":
+        got = repr(value) if array.size < 4 else f"an array of {array.dtype}"
+        raise ParameterError(f"Expected {name} as numbers, got {got}.")
+    return array
+
+
 def _whole(name: str, value: Any) -> np.ndarray:
-    value = np.asarray(value)
+    value = as_array(name, value)
     if value.size and value.dtype.kind not in "iu":
         raise ParameterError(f"Expected whole numbers as {name}, got {value.dtype}.")
+    if value.size and value.dtype.itemsize > 4 and np.abs(value).max() >= 2**31:
+        raise ParameterError(f"Expected {name} below 2**31, got {value.max()}.")
     return value
+
+
+def check_number(
+    name: str, value: object, low: float, high: float = np.inf, *, open_low: bool = False
+) -> float:
+    """A number within bounds, or a :class:`ParameterError`."""
+    allowed = Interval(float, low, high, open_low)
+    if value not in allowed:
+        raise ParameterError(f"Expected {name} to be {allowed}, got {value!r}.")
+    return float(value)  # type: ignore[arg-type]
+
+
+def check_whole(name: str, value: object, low: int) -> int:
+    """A whole number of at least ``low``, or a :class:`ParameterError`."""
+    if value not in Interval(int, low):
+        raise ParameterError(f"Expected {name} to be a whole number >= {low}, got {value!r}.")
+    return int(value)  # type: ignore[call-overload]
+
+
+def _check_generator(rng: object) -> None:
+    if not isinstance(rng, np.random.Generator):
+        raise ParameterError(
+            f"Expected rng as a numpy.random.Generator, got {rng!r}: "
+            f"np.random.default_rng(seed) makes one."
+        )
 
 
 def join(parts: Sequence[Synapses]) -> Synapses:
     """All synapses of several sets."""
+    for part in parts:
+        if not isinstance(part, Synapses):
+            raise ParameterError(
+                f"Expected synapses as nks.snn.synapses makes them, or a list of such, got "
+                f"{type(part).__name__}: nks.snn.synapses_from_matrix takes weight(target, source)."
+            )
     if not parts:
         return synapses([], [], [])
     return Synapses(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
@@ -130,7 +192,7 @@ def check_memory(n_bytes: float, what: str) -> None:
     if n_bytes > 0.8 * total:
         raise ParameterError(
             f"{what} needs about {n_bytes / 1e9:.3g} GB, and this machine has {total / 1e9:.3g} GB "
-            f"of memory: make the network smaller or sparser, or record less."
+            f"of memory: make the network smaller or sparser, the run shorter, or record less."
         )
 
 
@@ -178,7 +240,8 @@ def connect_randomly(
     [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]
     """
     sources, targets = _units(sources, "sources"), _units(targets, "targets")
-    if not 0 <= probability <= 1:
+    _check_generator(rng)
+    if probability not in Interval(float, 0, 1):
         raise ParameterError(f"Expected a connection probability in [0, 1], got {probability!r}.")
     n_pairs = len(sources) * len(targets)
     expected = n_pairs * probability
@@ -218,8 +281,12 @@ def connect_in_degree(
     A unit may join another several times, never itself.
     """
     sources, targets = _units(sources, "sources"), _units(targets, "targets")
+    _check_generator(rng)
+    number = check_whole("number", number, 0)
     total = number * len(targets)
     check_memory(total * BYTES_PER_SYNAPSE, f"A network with {total:.3g} synapses")
+    if total and not len(sources):
+        raise ParameterError("Expected at least one source, got none.")
     target = np.repeat(np.arange(targets.start, targets.stop), number)
     source = rng.integers(sources.start, sources.stop, total)
     if number and len(sources) == 1 and set(targets) & set(sources):
@@ -240,12 +307,22 @@ def synapses_from_matrix(weight: Any, *, delay: Any = 0.0, receptor: Any = None)
         Seconds: a number, or an array like ``weight``.
     receptor
         A number or None, see :func:`synapses`.
+
+    Raises
+    ------
+    ParameterError
+        If the weights are no square array of numbers, or the delays no number and no such array.
     """
-    weight = np.asarray(weight, float)
+    weight = as_numbers("weight", weight).astype(float)
     if weight.ndim != 2 or weight.shape[0] != weight.shape[1]:
         raise ParameterError(f"Expected a square weight(target, source), got shape {weight.shape}.")
     source, target = np.nonzero(weight.T)
-    late = np.asarray(delay, float)
+    late = as_numbers("delay", delay).astype(float)
+    if late.shape not in ((), weight.shape):
+        raise ParameterError(
+            f"Expected delay as a number or an array of shape {weight.shape}, got shape "
+            f"{late.shape}."
+        )
     return synapses(
         source,
         target,

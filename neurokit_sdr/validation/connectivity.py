@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core.errors import MissingDependencyError, ParameterError, SchemaError
+from neurokit_sdr.core.estimator import Interval
 from neurokit_sdr.core.schema import describe
 
 #: Rows of the table that are no estimate: what a perfect method without direction would score, and
@@ -33,6 +34,7 @@ def score_connectivity(
     estimates
         By name: Datasets with ``weight(target, source)`` and, where known,
         ``z_score(target, source)``, as the functions of ``nks.analysis`` return, or one DataArray.
+        Not named ``"undirected truth"`` or ``"chance"``: the table has these rows anyway.
     truth
         ``weight(target, source)``, signed, 0 where there is no connection: a DataArray, a Dataset
         that holds it, or a simulated session with ``/truth``. Units are matched by label; units
@@ -55,9 +57,10 @@ def score_connectivity(
     Raises
     ------
     SchemaError
-        If an estimate or the truth lacks what is needed, or lacks units.
+        If an estimate or the truth lacks what is needed, lacks units or holds one twice.
     ParameterError
-        If there is nothing to find: no connection, or no pair without one.
+        If there is nothing to find: no connection, or no pair without one; or if the estimates or
+        the level are none.
 
     Examples
     --------
@@ -68,14 +71,19 @@ def score_connectivity(
     >>> float(table["auroc"].sel(estimate="oracle"))
     1.0
     """
-    if not 0 < significance < 1:
+    if significance not in Interval(float, 0, 1, open_low=True) or significance == 1:
         raise ParameterError(f"Expected significance between 0 and 1, got {significance!r}.")
-    if not estimates:
-        raise ParameterError("Expected at least one estimate, got none.")
+    _check_names(estimates)
     weight, hub = _truth(truth)
     units = weight["target"].values
     n = len(units)
     off = ~np.eye(n, dtype=bool)
+    lacking = _lacking(units, weight["source"].values)
+    if lacking:
+        raise SchemaError(
+            f"Expected every target of the truth among its sources, lacks {lacking}: select the "
+            f"same units of both with .sel(target=..., source=...)."
+        )
     true = weight.sel(source=units).values
     if not np.isfinite(true[off]).all():
         raise SchemaError("Expected a finite true weight for every pair, got NaN or infinity.")
@@ -111,6 +119,27 @@ def score_connectivity(
     return table
 
 
+def _check_names(estimates: Any) -> None:
+    if not isinstance(estimates, Mapping) or isinstance(estimates, xr.Dataset | xr.DataTree):
+        raise ParameterError(
+            f'Expected estimates by name, such as {{"glm": estimate}}, got {describe(estimates)}.'
+        )
+    if not estimates:
+        raise ParameterError("Expected at least one estimate, got none.")
+    for name in estimates:
+        if not isinstance(name, str) or name in (UNDIRECTED_TRUTH, CHANCE):
+            raise ParameterError(
+                f"Expected names of estimates as str, other than {UNDIRECTED_TRUTH!r} and "
+                f"{CHANCE!r}, which are rows of every table, got {name!r}: rename it."
+            )
+
+
+def _lacking(units: np.ndarray, among: np.ndarray) -> list[Any]:
+    """The first few units that are not among others."""
+    known = set(among.tolist())
+    return [unit for unit in units.tolist() if unit not in known][:5]
+
+
 def _truth(truth: Any) -> tuple[xr.DataArray, np.ndarray | None]:
     if isinstance(truth, xr.DataTree):
         truth = truth["truth"] if "truth" in truth.children else truth
@@ -122,10 +151,40 @@ def _truth(truth: Any) -> tuple[xr.DataArray, np.ndarray | None]:
                 f"Expected a truth with weight(target, source), got {describe(truth)}: networks of "
                 f"more than 2000 units carry a list of synapses alone."
             )
+        weight = _matrix(truth["weight"], "the truth")
         if "hub" in truth:
-            hub = truth["hub"].sel(unit=truth["target"].values).values.astype(bool)
-        truth = truth["weight"]
-    return _matrix(truth, "the truth"), hub
+            hub = _hub(truth["hub"], weight["target"].values)
+        truth = weight
+    weight = _matrix(truth, "the truth")
+    if weight.dtype.kind == "b":
+        raise SchemaError(
+            "Expected signed weights in the truth, got bool: .astype(float) makes excitation of "
+            "all of them."
+        )
+    return weight, hub
+
+
+def _hub(hub: xr.DataArray, units: np.ndarray) -> np.ndarray:
+    """Whether each unit is a hub."""
+    if hub.dims != ("unit",) or "unit" not in hub.coords or hub.dtype.kind not in "biuf":
+        raise SchemaError(
+            f"Expected hub(unit), true or false, with unit ids in the truth, got {describe(hub)} "
+            f"of {hub.dtype} with coordinates {list(hub.coords)}."
+        )
+    _check_unique(hub, "unit", "hub of the truth")
+    lacking = _lacking(units, hub["unit"].values)
+    if lacking:
+        raise SchemaError(f"Expected hub of every unit of the truth, lacks {lacking}.")
+    return hub.sel(unit=units).values.astype(bool)
+
+
+def _check_unique(array: xr.DataArray, dim: str, what: str) -> None:
+    index = array.indexes[dim]
+    if not index.is_unique:
+        raise SchemaError(
+            f"Expected each unit once on {dim} of {what}, got "
+            f"{index[index.duplicated()].tolist()[:5]} more than once."
+        )
 
 
 def _matrix(weight: Any, what: str) -> xr.DataArray:
@@ -134,6 +193,9 @@ def _matrix(weight: Any, what: str) -> xr.DataArray:
     for dim in ("target", "source"):
         if dim not in weight.coords:
             raise SchemaError(f"Expected unit ids on {dim} of {what}, got no coordinate.")
+        _check_unique(weight, dim, what)
+    if weight.dtype.kind not in "biuf":
+        raise SchemaError(f"Expected numbers as weights of {what}, got {weight.dtype}.")
     return weight.transpose("target", "source")
 
 
@@ -151,12 +213,14 @@ def _estimate(name: str, estimate: Any, units: np.ndarray) -> tuple[np.ndarray, 
             arrays.append(None)
             continue
         matrix = _matrix(array, repr(name))
-        missing = sorted(set(units.tolist()) - set(matrix["target"].values.tolist()))
-        if missing:
-            raise SchemaError(
-                f"Expected an estimate for every unit of the truth, {name!r} lacks {missing[:5]}: "
-                f"select the observed units of the truth with .sel(target=..., source=...)."
-            )
+        for dim in ("target", "source"):
+            lacking = _lacking(units, matrix[dim].values)
+            if lacking:
+                raise SchemaError(
+                    f"Expected an estimate for every unit of the truth, {name!r} lacks {lacking} "
+                    f"as {dim}: select the observed units of the truth with .sel(target=..., "
+                    f"source=...)."
+                )
         arrays.append(matrix.sel(target=units, source=units).values.astype(float))
     assert arrays[0] is not None
     return arrays[0], arrays[1]
