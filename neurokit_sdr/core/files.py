@@ -7,6 +7,7 @@ process never leaves half a file.
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,6 +97,63 @@ def _refuse_external(group: h5py.Group, path: Path, seen: set[int]) -> None:
                 f"{path} keeps the values of {item.name} in another file; external storage is "
                 f"not read. Export the file with its data inside."
             )
+
+
+def check_inside(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> Path:
+    """Return the path once nothing on it, such as ``..`` or a link, leads out of the folder.
+
+    Raises
+    ------
+    FileFormatError
+        If it leads out.
+    """
+    path, folder = Path(path), Path(folder)
+    try:
+        inside = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # links in circles, NUL in a name
+        inside = False
+    if not inside:
+        raise FileFormatError(
+            f"{path} leads out of the folder {folder}; such links are not followed. Put a copy of "
+            f"the file into the folder."
+        )
+    return path
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary folder that takes the place of ``path`` only if the block succeeds.
+
+    A folder that is there already moves aside for the moment between two renames, and is then
+    deleted; it must be one that a caller may replace.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> folder = pathlib.Path(tempfile.mkdtemp()) / "a"
+    >>> with atomic_folder(folder) as temporary:
+    ...     _ = (temporary / "b.txt").write_text("whole")
+    >>> (folder / "b.txt").read_text()
+    'whole'
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    temporary.mkdir()
+    aside = temporary.with_name(f"{temporary.name}.old")
+    try:
+        yield temporary
+        if path.exists():
+            os.replace(path, aside)
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            if aside.exists():
+                os.replace(aside, path)
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextmanager

@@ -28,6 +28,7 @@ SCHEMA_VERSION = 1
 GROUPS = {
     "spikes": "/spikes",
     "calcium": "/calcium",
+    "rois": "/rois",
     "signal": "/signal",
     "behavior": "/behavior",
     "trials": "/trials",
@@ -94,13 +95,29 @@ KINDS: dict[str, Kind] = {
     "calcium": Kind(
         "calcium",
         {
-            "fluorescence": Variable((("time", "unit"),)),
+            "fluorescence": Variable((("time", "unit"),), required=False),
             "neuropil": Variable((("time", "unit"),), required=False),
             "dff": Variable((("time", "unit"),), required=False),
+            "denoised": Variable((("time", "unit"),), required=False),
             "deconvolved": Variable((("time", "unit"),), required=False),
+            "is_cell": Variable((("unit",),), dtype="b", required=False),
+            "cell_probability": Variable((("unit",),), required=False),
+            "roi_y": Variable((("unit",),), dtype="iuf", units="pixel", required=False),
+            "roi_x": Variable((("unit",),), dtype="iuf", units="pixel", required=False),
         },
-        hint="simulate one with nks.snn.observe.calcium(session), or give fluorescence(time, unit) "
-        "with the frame times in seconds",
+        hint="read a recording with nks.io.read_calcium, simulate one with "
+        "nks.snn.observe.calcium(session), or use nks.io.from_fluorescence(array, sampling_rate=30)",
+    ),
+    "rois": Kind(
+        "rois",
+        {
+            "pixel_unit": Variable((("pixel",),), dtype="iu", required=False),
+            "pixel_y": Variable((("pixel",),), dtype="iu", units="pixel", required=False),
+            "pixel_x": Variable((("pixel",),), dtype="iu", units="pixel", required=False),
+            "pixel_weight": Variable((("pixel",),), required=False),
+            "mask": Variable((("unit", "y", "x"), ("unit", "y", "x", "z")), required=False),
+        },
+        hint="nks.io.read_calcium gives them where the file holds them",
     ),
     "signal": Kind(
         "signal",
@@ -189,7 +206,14 @@ def select(data: xr.Dataset | xr.DataTree, kind: str) -> xr.Dataset:
                 f"Expected a session with a {group} group, got {describe(data)}: "
                 f"{KINDS[kind].hint}."
             )
-        return check(data[group].to_dataset(), kind)
+        node = data[group]
+        if node.children and not node.data_vars:
+            parts = [f"{group}/{name}" for name in node.children]
+            raise SchemaError(
+                f"Expected one recording of {kind}, got {len(parts)} in this session, {parts}: "
+                f"choose one, such as session[{parts[0]!r}].to_dataset()."
+            )
+        return check(node.to_dataset(), kind)
     return check(data, kind)
 
 
@@ -424,7 +448,7 @@ def valid_bins(data: xr.Dataset) -> np.ndarray:
     return observed & inside.reshape(observed.shape)
 
 
-def _check_clock(data: xr.Dataset) -> None:
+def _check_clock(data: xr.Dataset, units: tuple[str, ...] = ("s",)) -> None:
     """Raise where ``time`` is missing, not in seconds or does not rise from sample to sample."""
     if "time" not in data.coords:
         raise SchemaError(
@@ -432,7 +456,7 @@ def _check_clock(data: xr.Dataset) -> None:
             f"add one with .assign_coords(time=('time', seconds, {{'units': 's'}}))."
         )
     time = data["time"]
-    if time.dtype.kind != "f" or time.attrs.get("units") != "s":
+    if time.dtype.kind != "f" or time.attrs.get("units") not in units:
         raise SchemaError(
             f"Expected 'time' as floats with attrs['units'] == 's', got {time.dtype} in "
             f"{time.attrs.get('units')!r}: convert the values and set the attribute."
@@ -450,8 +474,35 @@ def _check_clock(data: xr.Dataset) -> None:
 
 
 def _check_calcium(data: xr.Dataset) -> None:
+    traces = ("fluorescence", "dff", "denoised", "deconvolved")
+    if not set(traces) & set(data.variables):
+        guess = did_you_mean("fluorescence", map(str, data.variables))
+        raise SchemaError(
+            f"Expected variable 'fluorescence' (or one of {list(traces[1:])}) with dims ('time', "
+            f"'unit') in a Dataset of calcium, got {describe(data)}.{guess} To get one, "
+            f"{KINDS['calcium'].hint}."
+        )
     check_unique_units(data)
-    _check_clock(data)
+    # Frames are counted, not timed, where nothing says how fast they were taken.
+    _check_clock(data, ("s", "frame"))
+
+
+def _check_rois(data: xr.Dataset) -> None:
+    check_unique_units(data)
+    ragged = {"pixel_unit", "pixel_y", "pixel_x"}
+    if "mask" not in data.variables and not ragged <= set(data.variables):
+        raise SchemaError(
+            f"Expected pixel_unit, pixel_y and pixel_x (pixel), or mask(unit, y, x), in a Dataset "
+            f"of rois, got {describe(data)}: {KINDS['rois'].hint}."
+        )
+    if "pixel_unit" not in data.variables or not data.sizes["pixel"]:
+        return
+    unit = data["pixel_unit"].values
+    if unit.min() < 0 or unit.max() >= data.sizes["unit"]:
+        raise SchemaError(
+            f"Expected pixel_unit to index into {data.sizes['unit']} units, got values "
+            f"{unit.min()} to {unit.max()}: it is a position on the unit dimension, not an id."
+        )
 
 
 def _check_signal(data: xr.Dataset) -> None:
@@ -495,6 +546,7 @@ _INVARIANTS = {
     "spikes": _check_spikes,
     "counts": _check_counts,
     "calcium": _check_calcium,
+    "rois": _check_rois,
     "signal": _check_signal,
     "trials": _check_intervals,
     "epochs": _check_intervals,

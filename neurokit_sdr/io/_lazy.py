@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import xarray as xr
 from xarray.backends import BackendArray
 from xarray.core import indexing
+
+from neurokit_sdr.core.errors import MissingDependencyError, ParameterError
 
 
 class _FileArray(BackendArray):
@@ -53,3 +56,43 @@ def lazy_variable(
     """
     array = indexing.LazilyIndexedArray(_FileArray(read, shape, dtype))
     return xr.Variable(dims, array, dict(attrs or {}))
+
+
+def chunked(session: xr.DataTree, chunks: Any) -> xr.DataTree:
+    """Return the session with dask arrays in every group that has one of the dimensions named.
+
+    Parameters
+    ----------
+    session
+        As a reader gives it.
+    chunks
+        None leaves it as it is; else what :meth:`xarray.Dataset.chunk` takes. A number or
+        ``"auto"`` is for ``time``.
+
+    Raises
+    ------
+    MissingDependencyError
+        If dask is not installed.
+    ParameterError
+        If no group has one of the dimensions.
+    """
+    if chunks is None:
+        return session
+    if importlib.util.find_spec("dask") is None:
+        raise MissingDependencyError(
+            "chunks= needs dask, which is not installed: pip install 'neurokit-sdr[cluster]'."
+        )
+    wanted = dict(chunks) if isinstance(chunks, Mapping) else {"time": chunks}
+    found = False
+    groups: dict[str, xr.Dataset] = {}
+    for node in session.subtree:
+        data = node.to_dataset(inherit=False)
+        here = {dim: size for dim, size in wanted.items() if dim in data.dims}
+        found |= bool(here)
+        groups[node.path] = data.chunk(here) if here else data
+    if wanted and not found:
+        dims = sorted({str(d) for data in groups.values() for d in data.dims})
+        raise ParameterError(
+            f"Expected chunks of dimensions that the recording has, {dims}, got {wanted}."
+        )
+    return xr.DataTree.from_dict(groups, name=session.name)
