@@ -27,6 +27,7 @@ SCHEMA_VERSION = 1
 #: Group of a DataTree that holds each kind.
 GROUPS = {
     "spikes": "/spikes",
+    "counts": "/counts",
     "calcium": "/calcium",
     "rois": "/rois",
     "signal": "/signal",
@@ -106,7 +107,8 @@ KINDS: dict[str, Kind] = {
             "roi_x": Variable((("unit",),), dtype="iuf", units="pixel", required=False),
         },
         hint="read a recording with nks.io.read_calcium, simulate one with "
-        "nks.snn.observe.calcium(session), or use nks.io.from_fluorescence(array, sampling_rate=30)",
+        "nks.snn.observe.calcium(session), or use nks.io.from_fluorescence(array, "
+        "sampling_rate=30)",
     ),
     "rois": Kind(
         "rois",
