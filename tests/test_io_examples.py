@@ -15,7 +15,7 @@ import xarray as xr
 
 import neurokit_sdr as nks
 from neurokit_sdr.core.errors import FileFormatError, NeurokitError, ParameterError
-from neurokit_sdr.io import examples
+from neurokit_sdr.io import _examples as examples
 
 
 @pytest.fixture

@@ -878,7 +878,7 @@ def test_every_refusal_is_an_error_of_ours(tmp_path):
 
 def test_the_room_loads_no_file_library():
     code = (
-        "import sys, neurokit_sdr.io, neurokit_sdr.io.spikes, neurokit_sdr.io.examples;"
+        "import sys, neurokit_sdr.io, neurokit_sdr.io.spikes, neurokit_sdr.io._examples;"
         "found = {'pynwb', 'neo', 'scipy.io', 'matplotlib'} & set(sys.modules);"
         "assert not found, found"
     )

@@ -38,8 +38,8 @@ _FUNCTIONS = {
     "to_mne": "neurokit_sdr.io.interop",
     "from_mne": "neurokit_sdr.io.interop",
     "to_nemos": "neurokit_sdr.io.interop",
-    "fetch_example": "neurokit_sdr.io.examples",
-    "examples": "neurokit_sdr.io.examples",
+    "fetch_example": "neurokit_sdr.io._examples",
+    "examples": "neurokit_sdr.io._examples",
 }
 _MODULES = ("spikes", "calcium", "meg", "seeg", "store", "interop")
 

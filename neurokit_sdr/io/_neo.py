@@ -71,7 +71,14 @@ def read_neo(path: Path) -> xr.DataTree:
     )
 
 
-def _candidates(path: Path) -> list[Any]:
+def knows(path: Path) -> bool:
+    """Whether there is something in neo for the path's suffix and content."""
+    if path.suffix.lower() in _PICKLE_SUFFIXES:
+        return False
+    return bool(_readers(path)) or (path.is_file() and path.suffix.lower() == ".txt")
+
+
+def _readers(path: Path) -> list[Any]:
     import neo
 
     try:
@@ -79,7 +86,11 @@ def _candidates(path: Path) -> list[Any]:
     except (ValueError, OSError):
         readers = []
     refused = _REFUSED | _other_hdf5(path)
-    readers = [r for r in dict.fromkeys(readers) if r.__name__ not in refused and r.is_readable]
+    return [r for r in dict.fromkeys(readers) if r.__name__ not in refused and r.is_readable]
+
+
+def _candidates(path: Path) -> list[Any]:
+    readers = _readers(path)
     if not readers:
         raise FileFormatError(
             f"Expected a spike format that neo knows, got {path.name}: read_spikes knows NWB, Phy "

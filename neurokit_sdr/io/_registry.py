@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import xarray as xr
+
+from neurokit_sdr.io import _assemble
 
 #: Other packages name a :class:`Reader` under this group of entry points.
 ENTRY_POINTS = "neurokit_sdr.readers"
@@ -34,6 +37,22 @@ class Reader:
         :data:`neurokit_sdr.core.schema.GROUPS`. Opens headers only where values are large.
     needs
         The extra of this package that brings the library it reads with; empty if none.
+
+    Examples
+    --------
+    A package of your own adds a format by naming one in its ``pyproject.toml``::
+
+        [project.entry-points."neurokit_sdr.readers"]
+        ours = "our_package:OURS"
+
+    >>> import neurokit_sdr as nks
+    >>> OURS = nks.io.Reader(
+    ...     name="our spike text",
+    ...     kinds=("spikes",),
+    ...     keeps="spike times",
+    ...     can_read=lambda path: path.suffix == ".ours",
+    ...     read=lambda path, *, chunks=None: nks.io.read_spikes(path),
+    ... )
     """
 
     name: str
@@ -57,8 +76,58 @@ _MODULES = (
 
 
 def all_readers() -> list[Reader]:
-    """Return this package's readers, then those of other packages."""
-    found = [r for name in _MODULES for r in importlib.import_module(name).READERS]
+    """Return the readers of other packages, then this package's, as they are to be asked.
+
+    Other packages come first: who installs a reader of one format wants it used, and the last of
+    this package's takes whatever neo may know.
+    """
+    own = [r for name in _MODULES for r in _own(name)]
+    return [*_of_other_packages({r.name for r in own}), *own]
+
+
+def _own(name: str) -> tuple[Reader, ...]:
+    try:
+        return importlib.import_module(name).READERS
+    except (ModuleNotFoundError, AttributeError):
+        return ()
+
+
+def _of_other_packages(taken: set[str]) -> list[Reader]:
+    found: list[Reader] = []
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
-        found.append(point.load())
+        try:
+            reader = point.load()
+        except Exception as error:  # another package's fault must not stop every other reader
+            _assemble.warn(
+                f"The reader {point.name} ({point.value}) of another package could not be loaded "
+                f"({type(error).__name__}: {error}): update or remove that package."
+            )
+            continue
+        if not isinstance(reader, Reader):
+            _assemble.warn(
+                f"Expected the entry point {point.name} ({point.value}) to be a nks.io.Reader, got "
+                f"{type(reader).__name__}: it is not used; tell its authors."
+            )
+        elif reader.name in taken:
+            _assemble.warn(
+                f"The reader {reader.name!r} of {point.value} has a name that another reader has; "
+                f"it is not used: tell its authors."
+            )
+        else:
+            taken.add(reader.name)
+            found.append(reader)
     return found
+
+
+def is_installed(reader: Reader) -> bool:
+    """Whether every package of the extra that a reader needs is installed."""
+    if not reader.needs:
+        return True
+    for requirement in importlib.metadata.requires("neurokit-sdr") or []:
+        named = re.fullmatch(r"([\w.-]+)[^;]*;.*extra == ['\"]([\w-]+)['\"].*", requirement)
+        if named and named.group(2) == reader.needs:
+            try:
+                importlib.metadata.version(named.group(1))
+            except importlib.metadata.PackageNotFoundError:
+                return False
+    return True

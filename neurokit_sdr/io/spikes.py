@@ -13,6 +13,8 @@ import xarray as xr
 from neurokit_sdr.core.errors import FileFormatError, SchemaError
 from neurokit_sdr.core.files import check_file, check_hdf5
 from neurokit_sdr.io import _assemble
+from neurokit_sdr.io._lazy import chunked
+from neurokit_sdr.io._registry import Reader
 
 
 def read_spikes(path: str | os.PathLike[str]) -> xr.DataTree:
@@ -252,3 +254,59 @@ def write_spikes_nwb(
     from neurokit_sdr.io._nwb_write import write_nwb
 
     write_nwb(session, Path(path), identifier, session_start_time, session_description)
+
+
+def _is_nwb(path: Path) -> bool:
+    import h5py
+
+    if not path.is_file() or not h5py.is_hdf5(path):
+        return False
+    with h5py.File(path, "r") as file:
+        return "nwb_version" in file.attrs or "nwb_version" in file
+
+
+def _is_phy(path: Path) -> bool:
+    return (path / "spike_times.npy").is_file()
+
+
+def _neo_knows(path: Path) -> bool:
+    from neurokit_sdr.io._neo import knows
+
+    return knows(path)
+
+
+def _read_nwb(path: Path, *, chunks: Any = None) -> xr.DataTree:
+    from neurokit_sdr.io._nwb import read_nwb
+
+    return chunked(read_nwb(check_hdf5(path)), chunks)
+
+
+def _read_any_spikes(path: Path, *, chunks: Any = None) -> xr.DataTree:
+    return chunked(read_spikes(path), chunks)
+
+
+READERS = (
+    Reader(
+        name="NWB",
+        kinds=("spikes", "calcium", "signal", "trials", "epochs", "events"),
+        keeps="units and their columns, electrodes, fluorescence and masks, intervals, behaviour, "
+        "events, metadata",
+        can_read=_is_nwb,
+        read=_read_nwb,
+    ),
+    Reader(
+        name="Phy and Kilosort folder",
+        kinds=("spikes",),
+        keeps="every cluster and its labels, amplitudes, templates, channel positions, parameters",
+        can_read=_is_phy,
+        read=_read_any_spikes,
+    ),
+    Reader(
+        name="formats of neo",
+        kinds=("spikes", "events", "epochs"),
+        keeps="spike trains and their annotations, events, epochs (Plexon, Blackrock, Neuralynx, "
+        "Spike2, NeuroExplorer, NIX, text, ...)",
+        can_read=_neo_knows,
+        read=_read_any_spikes,
+    ),
+)
