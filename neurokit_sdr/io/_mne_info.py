@@ -1,0 +1,473 @@
+"""What MNE knows about a measurement, as Datasets, and back into an ``mne.Info``.
+
+Each thing has one place: channels are coordinates of the signal, the session's metadata attributes
+of the root, and head position, digitised points, projections and compensation groups of their own.
+What has no readable form of its own lies in ``/mne_info``: MNE's entries for each channel as they
+are, and the rest as JSON with its large arrays beside it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from neurokit_sdr.core.errors import SchemaError
+
+#: Coordinate frames of FIFF, in MNE's words.
+FRAMES = {
+    0: "unknown",
+    1: "meg",
+    2: "isotrak",
+    3: "hpi",
+    4: "head",
+    5: "mri",
+    300: "tufts_eeg",
+    1001: "ctf_meg",
+    1004: "ctf_head",
+    2001: "mri_voxel",
+    2002: "ras",
+    2003: "mni_tal",
+    2006: "fs_tal",
+}
+UNITS = {
+    -1: "n/a",
+    0: "1",
+    1: "m",
+    2: "kg",
+    3: "s",
+    4: "A",
+    5: "K",
+    6: "mol",
+    7: "rad",
+    10: "mol/m^3",
+    101: "Hz",
+    102: "N",
+    103: "Pa",
+    104: "J",
+    105: "W",
+    106: "C",
+    107: "V",
+    108: "F",
+    109: "ohm",
+    110: "S",
+    111: "Wb",
+    112: "T",
+    113: "H",
+    114: "degC",
+    115: "lm",
+    116: "lx",
+    117: "V/m^2",
+    201: "T/m",
+    202: "A m",
+    203: "A/m",
+    204: "A/m^2",
+    210: "px",
+}
+PREFIXES = {9: "G", 6: "M", 3: "k", 0: "", -3: "m", -6: "u", -9: "n", -12: "p", -15: "f"}
+POINT_KINDS = {1: "cardinal", 2: "hpi", 3: "eeg", 4: "extra", 5: "head"}
+CARDINALS = {1: "lpa", 2: "nasion", 3: "rpa"}
+_SEXES = {0: "unknown", 1: "male", 2: "female"}
+_HANDS = {1: "right", 2: "left", 3: "ambidextrous"}
+
+_TRANSFORMS = ("dev_head_t", "ctf_head_t", "dev_ctf_t")
+_TEXTS = ("experimenter", "description", "proj_name", "utc_offset", "kit_system_id")
+_NUMBERS = ("proj_id", "gantry_angle", "line_freq")
+#: Fields that are kept elsewhere, or follow from others.
+_ELSEWHERE = {
+    *_TRANSFORMS,
+    *("sfreq", "highpass", "lowpass", "line_freq", "chs", "ch_names", "nchan", "bads"),
+    *("dig", "projs", "comps", "meas_date", "subject_info", "device_info"),
+}
+_CHANNEL_FIELDS = ("scanno", "logno", "kind", "range", "cal", "coil_type", "unit", "unit_mul")
+_SUBJECT = {"his_id": "id", "id": "number"}
+#: HDF5 holds attributes of up to 64 KB; longer texts go to /mne_info.
+_LONG = 30_000
+#: Arrays of up to so many numbers lie in the JSON, longer ones beside it.
+_SMALL = 64
+#: Types of channels that are no sensor on or in the body.
+_NOWHERE = ("stim", "misc", "syst", "exci", "ias", "chpi", "temperature", "gof", "dipole")
+_MEG = ("mag", "grad", "ref_meg")
+
+
+@cache
+def _coils() -> dict[int, str]:
+    """Names of the coil types: ``VV_PLANAR_T1`` for FIFFV_COIL_VV_PLANAR_T1."""
+    from mne.io.constants import FIFF
+
+    found: dict[int, str] = {}
+    for name in sorted(vars(FIFF)):
+        if name.startswith("FIFFV_COIL_"):
+            found.setdefault(int(getattr(FIFF, name)), name.removeprefix("FIFFV_COIL_"))
+    return found
+
+
+def coil_name(number: int) -> str:
+    """Name of a coil type; the number itself where MNE has no name for it."""
+    return _coils().get(int(number), str(int(number)))
+
+
+def unit_text(unit: int, multiplier: int) -> str:
+    """Unit of a channel as text, such as ``T/m``."""
+    text = UNITS.get(int(unit), f"FIFF unit {int(unit)}")
+    prefix = PREFIXES.get(int(multiplier))
+    return f"{prefix}{text}" if prefix is not None else f"1e{int(multiplier)} {text}"
+
+
+def frame_text(frame: int) -> str:
+    """Coordinate frame in MNE's word; ``FIFF frame N`` where it has none."""
+    return FRAMES.get(int(frame), f"FIFF frame {int(frame)}")
+
+
+# -- from MNE -----------------------------------------------------------------------------------
+
+
+def channel_coords(info: Any, file_units: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Coordinates on ``channel``: name, type, unit, bad, position, frame, coil and its axes."""
+    import mne
+
+    chs = info["chs"]
+    types = [mne.channel_type(info, k) for k in range(len(chs))]
+    place = np.array([c["loc"] for c in chs], dtype=np.float64).reshape(len(chs), 12)
+    # MNE writes an unknown position as zeros or NaN, and for channels without a sensor anything.
+    unknown = ~np.isfinite(place[:, :3]).all(axis=1) | (place[:, :3] == 0).all(axis=1)
+    unknown |= np.isin(types, _NOWHERE)
+    position = np.where(unknown[:, None], np.nan, place[:, :3])
+    bads = set(info["bads"])
+    units = [unit_text(c["unit"], c.get("unit_mul", 0)) for c in chs]
+    coords: dict[str, Any] = {
+        "channel": ("channel", _text(info["ch_names"])),
+        "channel_type": ("channel", _text(types)),
+        "channel_unit": ("channel", _text(units)),
+        "bad": ("channel", np.array([n in bads for n in info["ch_names"]], dtype=bool)),
+        **{axis: ("channel", position[:, k], {"units": "m"}) for k, axis in enumerate("xyz")},
+        "coord_frame": ("channel", _text([frame_text(c["coord_frame"]) for c in chs])),
+    }
+    meg = np.array([t in _MEG for t in types], dtype=bool)
+    if meg.any():
+        axes = np.where(meg[:, None], place[:, 3:], np.nan).reshape(-1, 3, 3)
+        coords["coil_type"] = ("channel", _text([coil_name(c["coil_type"]) for c in chs]))
+        coords["orientation"] = (
+            ("channel", "coil_axis", "space"),
+            axes,
+            {"long_name": "unit vectors of the coil, z is its normal, x the gradient's direction"},
+        )
+        coords["coil_axis"] = ("coil_axis", _text("xyz"))
+        coords["space"] = ("space", _text("xyz"))
+    if file_units and any(str(u) not in {"", "n/a"} for u in file_units.values()):
+        written = [str(file_units.get(n, "n/a")) for n in info["ch_names"]]
+        coords["file_unit"] = (
+            "channel",
+            _text(written),
+            {"long_name": "unit written in the file; values are in channel_unit"},
+        )
+    return coords
+
+
+def signal_attrs(info: Any) -> dict[str, Any]:
+    """Attributes of the signal: rate, filters, line frequency, reference."""
+    attrs: dict[str, Any] = {"sampling_rate": float(info["sfreq"])}
+    for name in ("highpass", "lowpass", "line_freq"):
+        if info.get(name) is not None and math.isfinite(float(info[name])):
+            attrs[name] = float(info[name])
+    custom = int(info.get("custom_ref_applied") or 0)
+    if custom:
+        attrs["reference"] = {1: "custom", 2: "current source density"}.get(custom, str(custom))
+    return attrs
+
+
+def session_attrs(info: Any) -> dict[str, Any]:
+    """Attributes of the root: when, who, with what."""
+    attrs: dict[str, Any] = {}
+    if info.get("meas_date") is not None:
+        attrs["meas_date"] = info["meas_date"].isoformat()
+    for name in (*_TEXTS, "proj_id", "gantry_angle"):
+        value = info.get(name)
+        if value is None:
+            continue
+        value = np.asarray(value).item() if name not in _TEXTS else str(value)
+        if not isinstance(value, str) or len(value) <= _LONG:
+            attrs[name] = value
+    for name, value in (info.get("subject_info") or {}).items():
+        attrs[f"subject_{_SUBJECT.get(name, name)}"] = _subject_value(name, value)
+    for name, value in (info.get("device_info") or {}).items():
+        attrs[f"device_{name}"] = _plain(value)
+    return {k: v for k, v in attrs.items() if v is not None}
+
+
+def _subject_value(name: str, value: Any) -> Any:
+    if name == "sex":
+        return _SEXES.get(int(value), int(value))
+    if name == "hand":
+        return _HANDS.get(int(value), int(value))
+    return _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, datetime.date | datetime.datetime):
+        return value.isoformat()
+    value = np.asarray(value)
+    item = value.item() if value.size == 1 else value.tolist()
+    return int(item) if isinstance(item, bool) else item
+
+
+def info_groups(info: Any) -> dict[str, xr.Dataset]:
+    """Groups beside the signal: head position, digitisation, projections, compensation, rest."""
+    groups = {
+        "/head_position": _transforms(info),
+        "/digitization": _digitization(info.get("dig")),
+        "/projections": _projections(info.get("projs")),
+        **{
+            f"/compensation/{k}": _compensation(comp)
+            for k, comp in enumerate(info.get("comps") or [])
+        },
+        "/mne_info": _rest(info),
+    }
+    return {name: data for name, data in groups.items() if data is not None}
+
+
+def _transforms(info: Any) -> xr.Dataset | None:
+    found = {name: info.get(name) for name in _TRANSFORMS if info.get(name) is not None}
+    if not found:
+        return None
+    return xr.Dataset(
+        {
+            name: (
+                ("row", "column"),
+                np.asarray(t["trans"], dtype=np.float64),
+                {"from_frame": frame_text(t["from"]), "to_frame": frame_text(t["to"])},
+            )
+            for name, t in found.items()
+        },
+        attrs={"description": "affine transforms between coordinate frames, translations in m"},
+    )
+
+
+def _digitization(points: Any) -> xr.Dataset | None:
+    if not points:
+        return None
+    place = np.array([p["r"] for p in points])
+    kinds = [int(p["kind"]) for p in points]
+    names = [CARDINALS.get(int(p["ident"]), "") if int(p["kind"]) == 1 else "" for p in points]
+    return xr.Dataset(
+        {
+            "kind": ("point", _text([POINT_KINDS.get(k, str(k)) for k in kinds])),
+            "ident": ("point", np.array([int(p["ident"]) for p in points])),
+            "landmark": ("point", _text(names)),
+            **{axis: ("point", place[:, k].copy(), {"units": "m"}) for k, axis in enumerate("xyz")},
+            "coord_frame": ("point", _text([frame_text(p["coord_frame"]) for p in points])),
+        },
+        attrs={"description": "points digitised on the head"},
+    )
+
+
+def _projections(projs: Any) -> xr.Dataset | None:
+    if not projs:
+        return None
+    names = list(dict.fromkeys(n for p in projs for n in p["data"]["col_names"]))
+    column = {name: k for k, name in enumerate(names)}
+    rows, origin = [], []
+    for k, proj in enumerate(projs):
+        places = [column[n] for n in proj["data"]["col_names"]]
+        for vector in np.atleast_2d(np.asarray(proj["data"]["data"], dtype=np.float64)):
+            row = np.full(len(names), np.nan)
+            row[places] = vector
+            rows.append(row)
+            origin.append(k)
+    chosen = [projs[k] for k in origin]
+    variance = [p.get("explained_var") for p in chosen]
+    return xr.Dataset(
+        {
+            "weight": (
+                ("vector", "channel"),
+                np.array(rows).reshape(len(rows), len(names)),
+                {"long_name": "direction taken out of the signal; NaN for channels left alone"},
+            )
+        },
+        coords={
+            "channel": ("channel", _text(names)),
+            "projection": ("vector", np.array(origin, dtype=np.int64)),
+            "description": ("vector", _text([str(p["desc"]) for p in chosen])),
+            "kind": ("vector", np.array([int(p["kind"]) for p in chosen], dtype=np.int64)),
+            "active": ("vector", np.array([bool(p["active"]) for p in chosen], dtype=bool)),
+            "explained_variance": (
+                "vector",
+                np.array([np.nan if v is None else float(v) for v in variance]),
+            ),
+        },
+        attrs={"description": "signal space projections; active ones are applied to the signal"},
+    )
+
+
+def _compensation(comp: Any) -> xr.Dataset:
+    data = comp["data"]
+    return xr.Dataset(
+        {
+            "weight": (("channel", "reference"), np.asarray(data["data"], dtype=np.float64)),
+            "row_calibration": ("channel", np.asarray(comp["rowcals"], dtype=np.float64)),
+            "column_calibration": ("reference", np.asarray(comp["colcals"], dtype=np.float64)),
+        },
+        coords={
+            "channel": ("channel", _text(data["row_names"])),
+            "reference": ("reference", _text(data["col_names"])),
+        },
+        attrs={
+            "description": "share of each reference channel that compensation subtracts",
+            "grade": int(comp["kind"]),
+            "ctf_kind": int(comp["ctfkind"]),
+            "save_calibrated": int(comp["save_calibrated"]),
+        },
+    )
+
+
+def _rest(info: Any) -> xr.Dataset:
+    chs = info["chs"]
+    place = np.array([c["loc"] for c in chs]).reshape(len(chs), 12)
+    variables: dict[str, Any] = {
+        name: ("channel", np.array([_number(c.get(name, 0)) for c in chs]))
+        for name in _CHANNEL_FIELDS
+    }
+    variables["loc"] = (("channel", "loc_entry"), place)
+    variables["coord_frame"] = ("channel", np.array([int(c["coord_frame"]) for c in chs], int))
+    arrays: list[np.ndarray] = []
+    long = {n for n in _TEXTS if info.get(n) is not None and len(str(info[n])) > _LONG}
+    skip = _ELSEWHERE | (set(_TEXTS) - long) | {"proj_id", "gantry_angle"}
+    fields = {
+        k: encode(v, arrays) for k, v in info.items() if k not in skip and v not in (None, [], "")
+    }
+    variables["fields"] = ((), np.array(json.dumps(fields), dtype=np.str_))
+    for k, array in enumerate(arrays):
+        dims = tuple(f"array{k}_dim{i}" for i in range(array.ndim))
+        variables[f"array{k}"] = (dims, array)
+    return xr.Dataset(
+        variables,
+        coords={"channel": ("channel", _text(info["ch_names"]))},
+        attrs={"description": "what MNE holds beyond the other groups; to_mne reads it back"},
+    )
+
+
+def _number(value: Any) -> int | float:
+    return int(value) if isinstance(value, int | np.integer) else float(value)
+
+
+# -- nested values as JSON ----------------------------------------------------------------------
+
+
+def encode(value: Any, arrays: list[np.ndarray]) -> Any:
+    """Nested dicts, lists, arrays, dates and MNE's own kinds, as JSON; arrays are put aside."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, np.integer | int):
+        return int(value)
+    if isinstance(value, np.floating | float):
+        return {"float": repr(float(value))} if not math.isfinite(value) else float(value)
+    if isinstance(value, complex | np.complexfloating):
+        return {"complex": [float(value.real), float(value.imag)]}
+    if isinstance(value, bytes):
+        return {"bytes": value.hex()}
+    if isinstance(value, datetime.datetime):
+        return {"datetime": value.isoformat()}
+    if isinstance(value, datetime.date):
+        return {"date": value.isoformat()}
+    if isinstance(value, np.ndarray):
+        return _encode_array(value, arrays)
+    if isinstance(value, tuple):
+        return {"tuple": [encode(v, arrays) for v in value]}
+    if isinstance(value, list):
+        return [encode(v, arrays) for v in value]
+    if isinstance(value, Mapping):
+        kind = {"Transform": "transform", "DigPoint": "point"}.get(type(value).__name__, "dict")
+        return {kind: {str(k): encode(v, arrays) for k, v in value.items()}}
+    if hasattr(value, "tocsc"):
+        sparse = value.tocsc()
+        parts = {n: encode(getattr(sparse, n), arrays) for n in ("data", "indices", "indptr")}
+        return {"csc": {**parts, "shape": list(map(int, sparse.shape))}}
+    return {"text": str(value)}
+
+
+def _encode_array(value: np.ndarray, arrays: list[np.ndarray]) -> Any:
+    if value.dtype.kind in "iufb" and value.size <= _SMALL:
+        flat = [encode(v, arrays) for v in value.ravel().tolist()]
+        return {"small": [value.dtype.newbyteorder("=").str, list(value.shape), flat]}
+    if value.dtype.kind in "iufb":
+        arrays.append(value.astype(value.dtype.newbyteorder("=")))
+        return {"array": len(arrays) - 1}
+    if value.dtype.kind == "c":
+        arrays.append(np.stack([value.real, value.imag]))
+        return {"complex_array": len(arrays) - 1}
+    return {"list_array": [encode(v, arrays) for v in value.tolist()]}
+
+
+def decode(value: Any, arrays: Mapping[int, np.ndarray]) -> Any:
+    """Inverse of :func:`encode`."""
+    if isinstance(value, list):
+        return [decode(v, arrays) for v in value]
+    if not isinstance(value, dict):
+        return value
+    ((kind, held),) = value.items()
+    if kind == "float":
+        return float(held)
+    if kind == "complex":
+        return complex(*held)
+    if kind == "bytes":
+        return bytes.fromhex(held)
+    if kind == "datetime":
+        return datetime.datetime.fromisoformat(held)
+    if kind == "date":
+        return datetime.date.fromisoformat(held)
+    if kind == "small":
+        dtype, shape, flat = held
+        return np.array([decode(v, arrays) for v in flat], dtype=dtype).reshape(shape)
+    if kind == "array":
+        return np.array(arrays[held])
+    if kind == "complex_array":
+        return arrays[held][0] + 1j * arrays[held][1]
+    if kind == "list_array":
+        return np.array([decode(v, arrays) for v in held])
+    if kind == "tuple":
+        return tuple(decode(v, arrays) for v in held)
+    if kind == "csc":
+        from scipy.sparse import csc_array
+
+        parts = tuple(decode(held[n], arrays) for n in ("data", "indices", "indptr"))
+        return csc_array(parts, shape=tuple(held["shape"]))
+    if kind == "transform":
+        return _transform({k: decode(v, arrays) for k, v in held.items()})
+    if kind in {"dict", "point"}:
+        return {k: decode(v, arrays) for k, v in held.items()}
+    return held
+
+
+def _transform(entry: Mapping[str, Any]) -> Any:
+    from mne.transforms import Transform
+
+    return Transform(int(entry["from"]), int(entry["to"]), np.asarray(entry["trans"]))
+
+
+def _text(values: Any) -> np.ndarray:
+    return np.array([str(v) for v in values], dtype=np.str_)
+
+
+def number_of(text: str, table: Mapping[int, str], what: str) -> int:
+    """Key of a word in a table; raises where there is none."""
+    for number, word in table.items():
+        if word == text:
+            return number
+    if text.rpartition(" ")[2].lstrip("-").isdigit() and text.startswith("FIFF"):
+        return int(text.rpartition(" ")[2])
+    raise SchemaError(
+        f"Expected {what} as one of {sorted(set(table.values()))}, got {text!r}: rename it, or "
+        f"leave that part out."
+    )
