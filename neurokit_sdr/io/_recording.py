@@ -1,0 +1,155 @@
+"""What every reader of voltages needs: names, units, events, and doubt about what a header says."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from neurokit_sdr.core import schema
+from neurokit_sdr.core.errors import FileFormatError, NeurokitError
+from neurokit_sdr.io import _assemble
+
+#: Volts in one unit, as headers write it (both the micro sign and the Greek letter are in use).
+VOLTS = {"V": 1.0, "mV": 1e-3, "uV": 1e-6, "µV": 1e-6, "μV": 1e-6, "nV": 1e-9}
+
+
+def to_volts(unit: str) -> tuple[float, str]:
+    """What values in a unit are multiplied with, and the unit they have then.
+
+    Voltages become volts, as everywhere in this package. Any other unit stays as it is written.
+    """
+    return (VOLTS[unit], "V") if unit in VOLTS else (1.0, unit)
+
+
+def unique_names(names: Sequence[str], path: Path) -> list[str]:
+    """The names, with a number behind each that occurs more than once; warns where it does so."""
+    if len(set(names)) == len(names):
+        return list(names)
+    repeated = sorted({n for n in names if names.count(n) > 1})
+    taken = {n for n in names if n not in repeated}
+    unique = []
+    for name in names:
+        if name in repeated:
+            name = _assemble.free_name(f"{name}-0", taken, suffix="copy")
+            number = 0
+            base = name.rpartition("-")[0]
+            while name in taken:
+                number += 1
+                name = f"{base}-{number}"
+            taken.add(name)
+        unique.append(name)
+    _assemble.warn(
+        f"{path.name} has more than one channel of the name {', '.join(repeated[:5])}: each got a "
+        f"number behind it, in the order of the file."
+    )
+    return unique
+
+
+def signal_dataset(
+    signal: xr.Variable,
+    clock: Any,
+    names: Sequence[str],
+    types: Sequence[str],
+    units: Sequence[str],
+    *,
+    columns: Mapping[str, Any] | None = None,
+    attrs: Mapping[str, Any] | None = None,
+) -> xr.Dataset:
+    """Build ``signal(time, channel)`` with what is known of each channel.
+
+    Parameters
+    ----------
+    signal
+        Values, lazy or in memory, of dims (time, channel).
+    clock
+        ``time``: coordinates of :func:`neurokit_sdr.core.clock.even_time`, or a variable.
+    names, types, units
+        One per channel.
+    columns
+        Further coordinates, each of shape (channel,), or a variable.
+    attrs
+        Of the Dataset.
+    """
+    known = {
+        "channel": ("channel", np.array(names, dtype=np.str_)),
+        "channel_type": ("channel", np.array(types, dtype=np.str_)),
+        "channel_unit": ("channel", np.array(units, dtype=np.str_)),
+        "bad": ("channel", np.zeros(len(names), dtype=bool)),
+    }
+    for name, values in (columns or {}).items():
+        known[name] = values if isinstance(values, xr.Variable | tuple) else ("channel", values)
+    coords = clock if isinstance(clock, xr.Coordinates) else xr.Coordinates({"time": clock})
+    if len(set(units)) == 1:
+        signal.attrs["units"] = units[0]
+    data = xr.Dataset({"signal": signal}, coords=coords, attrs=dict(attrs or {}))
+    return schema.check(data.assign_coords(known), "signal")
+
+
+def events_dataset(
+    onset: Any, duration: Any, label: Any, columns: Mapping[str, Any] | None = None
+) -> xr.Dataset:
+    """Events in seconds, with further columns of shape (event,)."""
+    events = xr.Dataset(
+        {
+            "event_onset": ("event", np.asarray(onset, dtype=np.float64), {"units": "s"}),
+            "event_duration": ("event", np.asarray(duration, dtype=np.float64), {"units": "s"}),
+            "event_label": ("event", np.array(label, dtype=np.str_)),
+        }
+    )
+    for name, values in (columns or {}).items():
+        name = _assemble.free_name(name, events.variables)
+        events[name] = ("event", np.asarray(values))
+    return schema.check(events, "events")
+
+
+def interval_dataset(start: Any, stop: Any) -> xr.Dataset:
+    """Stretches of recording without a gap, in seconds."""
+    return xr.Dataset(
+        {
+            "start_time": ("interval", np.asarray(start, dtype=np.float64), {"units": "s"}),
+            "stop_time": ("interval", np.asarray(stop, dtype=np.float64), {"units": "s"}),
+        }
+    )
+
+
+def flat(key: Any, size: int) -> tuple[int, int, int]:
+    """First, end and step of the samples that an int or a slice of positive step asks for."""
+    if isinstance(key, slice):
+        return key.indices(size)
+    return int(key), int(key) + 1, 1
+
+
+def shaped(block: np.ndarray, key: tuple[Any, ...]) -> np.ndarray:
+    """Drop the dimensions that were asked for by a single number."""
+    return block[tuple(0 if not isinstance(k, slice) else slice(None) for k in key)]
+
+
+@contextmanager
+def distrust(path: Path, what: str) -> Iterator[None]:
+    """Whatever a library raises about a file is a :class:`FileFormatError` about that file."""
+    try:
+        yield
+    except NeurokitError:
+        raise
+    except Exception as error:  # what damage surfaces as depends on where it sits
+        said = f"{type(error).__name__}: {error}".strip()
+        raise FileFormatError(
+            f"{path} is no whole {what} file ({said[:300]}): copy or download it again."
+        ) from error
+
+
+@contextmanager
+def collected_warnings(path: Path) -> Iterator[None]:
+    """What a library warns of while it reads becomes one DataWarning of ours."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    said = dict.fromkeys(" ".join(str(w.message).split()) for w in caught)
+    if said:
+        _assemble.warn(f"{path.name}: {' '.join(said)}")
