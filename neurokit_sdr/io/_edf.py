@@ -347,7 +347,7 @@ def _session_attrs(header: Header) -> dict[str, Any]:
         attrs["meas_date"] = moment.isoformat()
     if header.plus:
         code, sex, *_ = [*text["patient"].split(), "X", "X"]
-        attrs |= {k: v for k, v in (("subject_id", code), ("sex", sex)) if v != "X"}
+        attrs |= {k: v for k, v in (("subject_id", code), ("subject_sex", sex)) if v != "X"}
     return {k: v for k, v in attrs.items() if v != ""}
 
 

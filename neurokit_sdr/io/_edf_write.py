@@ -425,7 +425,7 @@ def _header(
     code = str(attrs.get("subject_id", "X")).replace(" ", "_")
     fields = {
         "version": "0",
-        "patient": _ascii(attrs.get("patient") or f"{code} {attrs.get('sex', 'X')} X X"),
+        "patient": _ascii(attrs.get("patient") or f"{code} {attrs.get('subject_sex', 'X')} X X"),
         "recording": _ascii(attrs.get("recording") or f"Startdate {date} X X X"),
         "date": moment.strftime("%d.%m.%y") if moment else "01.01.85",
         "time": moment.strftime("%H.%M.%S") if moment else "00.00.00",

@@ -85,8 +85,7 @@ def signal_dataset(
     for name, values in (columns or {}).items():
         known[name] = values if isinstance(values, xr.Variable | tuple) else ("channel", values)
     coords = clock if isinstance(clock, xr.Coordinates) else xr.Coordinates({"time": clock})
-    if len(set(units)) == 1:
-        signal.attrs["units"] = units[0]
+    signal.attrs["units"] = units[0] if len(set(units)) == 1 else "see channel_unit"
     data = xr.Dataset({"signal": signal}, coords=coords, attrs=dict(attrs or {}))
     return schema.check(data.assign_coords(known), "signal")
 
