@@ -31,6 +31,7 @@ GROUPS = {
     "calcium": "/calcium",
     "rois": "/rois",
     "signal": "/signal",
+    "evoked": "/evoked",
     "behavior": "/behavior",
     "trials": "/trials",
     "epochs": "/epochs",
@@ -135,6 +136,18 @@ KINDS: dict[str, Kind] = {
         },
         hint="simulate one with nks.snn.observe.sensors(session, 64), or give signal(time, "
         "channel) with channel_type and channel_unit (T, T/m, V) of each channel",
+    ),
+    "evoked": Kind(
+        "evoked",
+        {
+            "signal": Variable((("condition", "time", "channel"),)),
+            "channel_type": Variable((("channel",),), dtype="UTO"),
+            "channel_unit": Variable((("channel",),), dtype="UTO"),
+            "n_averaged": Variable((("condition",),), units="1", dtype="iu", required=False),
+            "bad": Variable((("channel",),), dtype="b", required=False),
+        },
+        hint="give signal(condition, time, channel), the mean over the trials of each condition, "
+        "with channel_type and channel_unit of each channel",
     ),
     "trials": Kind(
         "trials",
@@ -550,6 +563,7 @@ _INVARIANTS = {
     "calcium": _check_calcium,
     "rois": _check_rois,
     "signal": _check_signal,
+    "evoked": _check_signal,
     "trials": _check_intervals,
     "epochs": _check_intervals,
     "events": _check_events,

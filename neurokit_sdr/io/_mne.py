@@ -28,6 +28,7 @@ TRIGGER_SEARCH = 500_000_000
 _BLOCK_VALUES = 4_000_000
 #: Recordings whose headers a process keeps.
 _CACHED = 8
+_opening = threading.RLock()
 _UNTOLD = (DeprecationWarning, FutureWarning, PendingDeprecationWarning, ResourceWarning)
 
 
@@ -69,30 +70,36 @@ class Source:
 
 
 @contextmanager
-def mne_errors(path: str | os.PathLike[str]) -> Iterator[list[str]]:
-    """Collect what MNE warns of; turn whatever it raises into a FileFormatError."""
+def mne_errors(path: str | os.PathLike[str], action: str = "read") -> Iterator[None]:
+    """Turn whatever MNE raises into a FileFormatError."""
+    try:
+        yield
+    except NeurokitError:
+        raise
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{path} needs a package that is not installed ({error}): install it and read again."
+        ) from error
+    except MemoryError as error:
+        raise FileFormatError(
+            f"{path} claims more values than memory holds: it is damaged, or read it by parts."
+        ) from error
+    except Exception as error:  # MNE's readers raise anything on a file that is damaged
+        raise FileFormatError(
+            f"{path} could not be {action} with MNE ({type(error).__name__}: {error}): check that "
+            f"it is complete and of the format its name says."
+        ) from error
+
+
+@contextmanager
+def opening(path: str | os.PathLike[str], action: str = "read") -> Iterator[list[str]]:
+    """The same, and collect what MNE warns of; in one thread at a time."""
     said: list[str] = []
-    with warnings.catch_warnings(record=True) as caught:
+    # Filters of warnings and the level of the log are the whole process's, not a thread's.
+    with _opening, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        try:
-            with import_mne().use_log_level("WARNING"):
-                yield said
-        except NeurokitError:
-            raise
-        except ImportError as error:
-            raise MissingDependencyError(
-                f"{path} needs a package that is not installed ({error}): install it and read "
-                f"again."
-            ) from error
-        except MemoryError as error:
-            raise FileFormatError(
-                f"{path} claims more values than memory holds: it is damaged, or read it by parts."
-            ) from error
-        except Exception as error:  # MNE's readers raise anything on a file that is damaged
-            raise FileFormatError(
-                f"{path} could not be read with MNE ({type(error).__name__}: {error}): check that "
-                f"it is complete and of the format its name says."
-            ) from error
+        with mne_errors(path, action), import_mne().use_log_level("WARNING"):
+            yield said
     for warning in caught:
         text = " ".join(str(warning.message).split())
         if issubclass(warning.category, _UNTOLD) or "naming conventions" in text:
@@ -120,7 +127,7 @@ def open_raw(source: Source) -> Any:
     FileFormatError
         If MNE cannot open it, or it continues in a file of another folder.
     """
-    with mne_errors(source.path) as said:
+    with opening(source.path) as said:
         raw = _open(source)
         _check_files(raw, Path(source.path))
     warn_said(source.path, said)
@@ -162,7 +169,7 @@ def _cached(source: Source) -> tuple[Any, threading.Lock]:
         if key in _raws:
             _raws.move_to_end(key)
             return _raws[key]
-    with mne_errors(source.path):
+    with opening(source.path):
         found = (_open(source), threading.Lock())
     with _raws_lock:
         _raws[key] = found
@@ -255,14 +262,16 @@ def raw_groups(
 
 def _variable(raw: Any, source: Source | None, shape: tuple[int, int]) -> xr.Variable:
     dims = ("time", "channel")
-    attrs = {"long_name": "recorded signal", "units": _one_unit(raw.info)}
+    attrs = {"long_name": "recorded signal", "units": one_unit(raw.info)}
     if source is not None:
         read = partial(_read_source, source, shape)
         return _lazy.lazy_variable(dims, read, shape, np.float64, attrs)
+    if not raw.preload:
+        return _lazy.lazy_variable(dims, partial(read_part, raw.copy()), shape, np.float64, attrs)
     return xr.Variable(dims, raw.get_data().T, attrs)
 
 
-def _one_unit(info: Any) -> str:
+def one_unit(info: Any) -> str:
     """The unit of all channels; where they differ, where to look."""
     units = {_mne_info.unit_text(c["unit"], c.get("unit_mul", 0)) for c in info["chs"]}
     return units.pop() if len(units) == 1 else "see channel_unit"
@@ -282,10 +291,13 @@ def _events(raw: Any, source: Source | None, wanted: bool | None) -> xr.Dataset 
             )
     if wanted:
         tables.append(_triggers(raw, source))
-    rows = [t for t in tables if t is not None]
-    if not rows:
-        return None
-    columns = {name: np.concatenate([np.asarray(t[name]) for t in rows]) for name in rows[0]}
+    found = [t for t in tables if t is not None]
+    return event_dataset(found) if found else None
+
+
+def event_dataset(tables: Sequence[Mapping[str, np.ndarray]]) -> xr.Dataset:
+    """Events of several sources in order of time; columns that say nothing are left out."""
+    columns = {n: np.concatenate([np.asarray(t[n]) for t in tables]) for n in tables[0]}
     order = np.argsort(columns["event_onset"], kind="stable")
     units = {"event_onset": {"units": "s"}, "event_duration": {"units": "s"}}
     events = xr.Dataset(
@@ -343,7 +355,7 @@ def _triggers(raw: Any, source: Source | None) -> dict[str, np.ndarray] | None:
         return None
     where = source.path if source else "the recording"
     parts = []
-    with mne_errors(where) as said:
+    with opening(where) as said:
         rows = [raw.ch_names.index(n) for n in names]
         values = raw[rows, :][0]
         info = mne.create_info(names, raw.info["sfreq"], "stim")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -77,8 +77,8 @@ _SEXES = {0: "unknown", 1: "male", 2: "female"}
 _HANDS = {1: "right", 2: "left", 3: "ambidextrous"}
 
 _TRANSFORMS = ("dev_head_t", "ctf_head_t", "dev_ctf_t")
-_TEXTS = ("experimenter", "description", "proj_name", "utc_offset", "kit_system_id")
-_NUMBERS = ("proj_id", "gantry_angle", "line_freq")
+_TEXTS = ("experimenter", "description", "proj_name", "utc_offset")
+_NUMBERS = ("proj_id", "gantry_angle", "kit_system_id")
 #: Fields that are kept elsewhere, or follow from others.
 _ELSEWHERE = {
     *_TRANSFORMS,
@@ -97,7 +97,7 @@ _MEG = ("mag", "grad", "ref_meg")
 
 
 @cache
-def _coils() -> dict[int, str]:
+def coils() -> dict[int, str]:
     """Names of the coil types: ``VV_PLANAR_T1`` for FIFFV_COIL_VV_PLANAR_T1."""
     from mne.io.constants import FIFF
 
@@ -110,7 +110,7 @@ def _coils() -> dict[int, str]:
 
 def coil_name(number: int) -> str:
     """Name of a coil type; the number itself where MNE has no name for it."""
-    return _coils().get(int(number), str(int(number)))
+    return coils().get(int(number), str(int(number)))
 
 
 def unit_text(unit: int, multiplier: int) -> str:
@@ -135,10 +135,8 @@ def channel_coords(info: Any, file_units: Mapping[str, str] | None = None) -> di
     chs = info["chs"]
     types = [mne.channel_type(info, k) for k in range(len(chs))]
     place = np.array([c["loc"] for c in chs], dtype=np.float64).reshape(len(chs), 12)
-    # MNE writes an unknown position as zeros or NaN, and for channels without a sensor anything.
-    unknown = ~np.isfinite(place[:, :3]).all(axis=1) | (place[:, :3] == 0).all(axis=1)
-    unknown |= np.isin(types, _NOWHERE)
-    position = np.where(unknown[:, None], np.nan, place[:, :3])
+    known = has_position(place, types)
+    position = np.where(known[:, None], place[:, :3], np.nan)
     bads = set(info["bads"])
     units = [unit_text(c["unit"], c.get("unit_mul", 0)) for c in chs]
     coords: dict[str, Any] = {
@@ -170,6 +168,16 @@ def channel_coords(info: Any, file_units: Mapping[str, str] | None = None) -> di
     return coords
 
 
+def has_position(loc: np.ndarray, types: Sequence[str]) -> np.ndarray:
+    """Which channels' positions are known: MNE writes zeros or NaN for those that are not.
+
+    Channels that are no sensors may hold anything.
+    """
+    place = loc[:, :3]
+    known = np.isfinite(place).all(axis=1) & (place != 0).any(axis=1)
+    return known & ~np.isin(types, _NOWHERE)
+
+
 def signal_attrs(info: Any) -> dict[str, Any]:
     """Attributes of the signal: rate, filters, line frequency, reference."""
     attrs: dict[str, Any] = {"sampling_rate": float(info["sfreq"])}
@@ -187,7 +195,7 @@ def session_attrs(info: Any) -> dict[str, Any]:
     attrs: dict[str, Any] = {}
     if info.get("meas_date") is not None:
         attrs["meas_date"] = info["meas_date"].isoformat()
-    for name in (*_TEXTS, "proj_id", "gantry_angle"):
+    for name in (*_TEXTS, *_NUMBERS):
         value = info.get(name)
         if value is None:
             continue
@@ -339,7 +347,7 @@ def _rest(info: Any) -> xr.Dataset:
     variables["coord_frame"] = ("channel", np.array([int(c["coord_frame"]) for c in chs], int))
     arrays: list[np.ndarray] = []
     long = {n for n in _TEXTS if info.get(n) is not None and len(str(info[n])) > _LONG}
-    skip = _ELSEWHERE | (set(_TEXTS) - long) | {"proj_id", "gantry_angle"}
+    skip = _ELSEWHERE | (set(_TEXTS) - long) | set(_NUMBERS)
     fields = {
         k: encode(v, arrays) for k, v in info.items() if k not in skip and v not in (None, [], "")
     }
@@ -471,3 +479,132 @@ def number_of(text: str, table: Mapping[int, str], what: str) -> int:
         f"Expected {what} as one of {sorted(set(table.values()))}, got {text!r}: rename it, or "
         f"leave that part out."
     )
+
+
+# -- to MNE -------------------------------------------------------------------------------------
+
+
+def transform(matrix: xr.DataArray) -> Any:
+    """MNE's Transform from a variable of ``/head_position``."""
+    from mne.transforms import Transform
+
+    ends = [
+        number_of(str(matrix.attrs[n]), FRAMES, f"attrs[{n!r}]") for n in ("from_frame", "to_frame")
+    ]
+    return Transform(*ends, matrix.values)
+
+
+def points(data: xr.Dataset) -> list[dict[str, Any]]:
+    """Digitised points from ``/digitization``; MNE makes its own kind of them."""
+    place = np.stack([data[axis].values for axis in "xyz"], axis=1)
+    kinds = [number_of(str(k), POINT_KINDS, "kind") for k in data["kind"].values]
+    frames = [number_of(str(f), FRAMES, "coord_frame") for f in data["coord_frame"].values]
+    rows = zip(kinds, data["ident"].values.tolist(), place, frames, strict=True)
+    return [{"kind": k, "ident": i, "r": r.copy(), "coord_frame": f} for k, i, r, f in rows]
+
+
+def projections(data: xr.Dataset) -> list[Any]:
+    """MNE's projections from ``/projections``."""
+    import mne
+
+    names = data["channel"].values.astype(np.str_)
+    found = []
+    for number in dict.fromkeys(data["projection"].values.tolist()):
+        rows = data.isel(vector=data["projection"].values == number)
+        weight = rows["weight"].values
+        used = np.isfinite(weight).all(axis=0)
+        variance = float(rows["explained_variance"].values[0])
+        found.append(
+            mne.Projection(
+                data={
+                    "nrow": len(weight),
+                    "ncol": int(used.sum()),
+                    "row_names": None,
+                    "col_names": [str(n) for n in names[used]],
+                    "data": weight[:, used],
+                },
+                desc=str(rows["description"].values[0]),
+                kind=int(rows["kind"].values[0]),
+                active=bool(rows["active"].values[0]),
+                explained_var=None if math.isnan(variance) else variance,
+            )
+        )
+    return found
+
+
+def compensation(data: xr.Dataset) -> dict[str, Any]:
+    """MNE's compensation from a group of ``/compensation``."""
+    weight = data["weight"].values
+    return {
+        "ctfkind": int(data.attrs["ctf_kind"]),
+        "kind": int(data.attrs["grade"]),
+        "save_calibrated": bool(data.attrs["save_calibrated"]),
+        "rowcals": data["row_calibration"].values,
+        "colcals": data["column_calibration"].values,
+        "data": {
+            "nrow": weight.shape[0],
+            "ncol": weight.shape[1],
+            "row_names": [str(n) for n in data["channel"].values],
+            "col_names": [str(n) for n in data["reference"].values],
+            "data": weight,
+        },
+    }
+
+
+def channel_entry(rest: xr.Dataset, position: int) -> dict[str, Any]:
+    """MNE's entry of one channel from ``/mne_info``."""
+    entry = {n: _number(rest[n].values[position]) for n in (*_CHANNEL_FIELDS, "coord_frame")}
+    return entry | {"loc": rest["loc"].values[position].copy()}
+
+
+def annotations(events: xr.Dataset) -> Any:
+    """MNE's annotations from events, onsets from the first sample on."""
+    import mne
+
+    number = events.sizes["event"]
+
+    def texts(name: str) -> list[str]:
+        return [str(v) for v in events[name].values] if name in events.variables else [""] * number
+
+    channels = [tuple(json.loads(c)) if c else () for c in texts("event_channels")]
+    options: dict[str, Any] = {}
+    if any(texts("event_extras")):
+        options["extras"] = [json.loads(e) if e else None for e in texts("event_extras")]
+    return mne.Annotations(
+        events["event_onset"].values.astype(np.float64),
+        events["event_duration"].values.astype(np.float64),
+        texts("event_label"),
+        ch_names=channels if any(channels) else None,
+        **options,
+    )
+
+
+def subject(attrs: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """MNE's subject from root attributes, and those that it has no field for."""
+    back = {word: field for field, word in _SUBJECT.items()}
+    fields = ("his_id", "id", "last_name", "first_name", "middle_name", "birthday")
+    fields += ("sex", "hand", "weight", "height")
+    found: dict[str, Any] = {}
+    unknown = []
+    for name, value in attrs.items():
+        if not str(name).startswith("subject_"):
+            continue
+        word = str(name).removeprefix("subject_")
+        field = back.get(word, word)
+        if field not in fields:
+            unknown.append(str(name))
+        elif field == "sex":
+            found[field] = {w: n for n, w in _SEXES.items()}.get(str(value).lower(), 0)
+        elif field == "hand":
+            hands = {w: n for n, w in _HANDS.items()}
+            if str(value).lower() in hands:
+                found[field] = hands[str(value).lower()]
+            else:
+                unknown.append(str(name))
+        elif field == "birthday":
+            found[field] = datetime.date.fromisoformat(str(value)[:10])
+        elif field in ("weight", "height"):
+            found[field] = float(value)
+        else:
+            found[field] = int(value) if field == "id" else str(value)
+    return found, unknown
