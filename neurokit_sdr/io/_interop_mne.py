@@ -472,6 +472,9 @@ def _epochs(signal: xr.Dataset, groups: Mapping[str, xr.Dataset], info: Any, sta
         verbose="ERROR",
         **options,
     )
+    marks = groups.get("events")
+    if marks is not None:
+        epochs.set_annotations(_mne_info.annotations(schema.check(marks, "events")))
     # Set, not applied: the values have it already.
     epochs.baseline = _baseline(signal.attrs)
     for name in ("reject", "flat", "reject_tmin", "reject_tmax"):
@@ -557,9 +560,12 @@ def save_fif(data: xr.Dataset | xr.DataTree, path: Path) -> None:
         with _mne.opening(path, "written") as said:
             if isinstance(made, list):
                 mne.write_evokeds(folder / path.name, made, overwrite=True)
-                if any((e.data.astype(np.float32) != e.data).any() for e in made):
+                if any(_rounded(e) for e in made):
                     left.append("averages in double precision (FIF keeps 7 digits)")
             else:
+                # Values go to the file divided by these, which would cost their last bit.
+                for entry in made.info["chs"]:
+                    entry |= {"cal": 1.0, "range": 1.0}
                 made.save(folder / path.name, fmt="double", overwrite=True)
         # The first part last: until it lies there, nothing leads to the new ones.
         for part in sorted(folder.iterdir(), key=lambda p: p.name == path.name):
@@ -569,6 +575,13 @@ def save_fif(data: xr.Dataset | xr.DataTree, path: Path) -> None:
     _mne.warn_said(path, said)
     if left:
         _assemble.warn(f"FIF cannot hold all of it: {'; '.join(left)}.")
+
+
+def _rounded(evoked: Any) -> bool:
+    """Whether the values change in single precision, scaled as FIF holds them."""
+    scale = np.array([c["cal"] * c["range"] for c in evoked.info["chs"]])[:, None]
+    held = (evoked.data / scale).astype(np.float32).astype(np.float64) * scale
+    return bool((held != evoked.data).any())
 
 
 def _fit_for_fif(obj: Any, left: list[str]) -> None:

@@ -31,7 +31,7 @@ def epochs_groups(
     attrs = {"long_name": "recorded signal", "units": _mne.one_unit(info)}
     dims = ("trial", "time", "channel")
     if path is None:
-        values = epochs.get_data(copy=True).transpose(0, 2, 1)
+        values = epochs.get_data(verbose="ERROR").transpose(0, 2, 1)
         variable = xr.Variable(dims, values, attrs)
     else:
         read = partial(_read_epochs, str(path), shape)
@@ -66,10 +66,16 @@ def _times(times: np.ndarray, rate: float) -> xr.Coordinates:
 def _epoch_attrs(epochs: Any) -> dict[str, Any]:
     dropped = [i for i, why in enumerate(epochs.drop_log) if why]
     attrs: dict[str, Any] = {"n_dropped": len(dropped)}
-    rate = getattr(epochs, "_raw_sfreq", None)
-    if rate is not None and float(rate) != float(epochs.info["sfreq"]):
-        attrs["event_sampling_rate"] = float(rate)
+    if _event_rate(epochs) != float(epochs.info["sfreq"]):
+        attrs["event_sampling_rate"] = _event_rate(epochs)
     return attrs | baseline_attrs(epochs.baseline)
+
+
+def _event_rate(epochs: Any) -> float:
+    """Rate of the clock that counts the events: the recording's, before any resampling."""
+    rate = getattr(epochs, "_raw_sfreq", None)
+    rate = epochs.info["sfreq"] if rate is None else rate
+    return float(np.ravel(rate)[0])
 
 
 def baseline_attrs(baseline: Any) -> dict[str, Any]:
@@ -86,7 +92,7 @@ def _trial_coords(epochs: Any, path: Path | None) -> dict[str, Any]:
     for name, value in epochs.event_id.items():
         names.setdefault(int(value), []).append(str(name))
     labels = ["/".join(names.get(int(v), [str(v)])) for v in events[:, 2]]
-    rate = float(getattr(epochs, "_raw_sfreq", None) or epochs.info["sfreq"])
+    rate = _event_rate(epochs)
     coords: dict[str, Any] = {
         "trial": ("trial", np.asarray(epochs.selection, dtype=np.int64)),
         "event_sample": ("trial", events[:, 0].astype(np.int64)),
@@ -141,7 +147,7 @@ def _read_epochs(path: str, shape: tuple[int, int, int], key: tuple[Any, ...]) -
         if rows.size == 0 or columns.size == 0:
             values = np.empty((rows.size, columns.size, shape[1]))
         else:
-            values = epochs.get_data(picks=columns, item=rows, copy=True)
+            values = epochs.get_data(picks=columns, item=rows, verbose="ERROR")
     values = values.transpose(0, 2, 1)[:, time]
     if np.ndim(picks) == 0:
         values = values[..., 0]
