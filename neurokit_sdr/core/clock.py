@@ -155,7 +155,15 @@ def _to_index(index: Any) -> PandasIndex:
     return index.to_index() if isinstance(index, EvenTimeIndex) else index
 
 
-def even_time(size: int, rate: float, start: float = 0.0, dim: str = "time") -> xr.Coordinates:
+def even_time(
+    size: int,
+    rate: float,
+    start: float = 0.0,
+    dim: str = "time",
+    *,
+    first: int = 0,
+    stride: int = 1,
+) -> xr.Coordinates:
     """Times of evenly taken samples, as coordinates that take no memory.
 
     .. math:: t_i = t_0 + i / f_s
@@ -170,6 +178,9 @@ def even_time(size: int, rate: float, start: float = 0.0, dim: str = "time") -> 
         Time :math:`t_0` of the first sample, in seconds.
     dim
         Name of the dimension and the coordinate.
+    first, stride
+        For a piece of a longer recording: the number of its first sample, and how many samples on
+        the next one is, so that its times are the very ones of the whole.
 
     Returns
     -------
@@ -186,7 +197,9 @@ def even_time(size: int, rate: float, start: float = 0.0, dim: str = "time") -> 
     array([1.   , 1.001, 1.002])
     """
     coordinates = xr.Coordinates.from_xindex(
-        EvenTimeIndex(_EvenTransform(dim, int(size), float(start), float(rate)))
+        EvenTimeIndex(
+            _EvenTransform(dim, int(size), float(start), float(rate), int(first), int(stride))
+        )
     )
     coordinates[dim].attrs["units"] = "s"
     return coordinates
@@ -202,3 +215,17 @@ def even_clock(data: xr.Dataset | xr.DataArray, dim: str = "time") -> tuple[floa
         return None
     transform = index.transform
     return transform.start + transform.first / transform.rate, transform.rate / transform.stride
+
+
+def clock_state(data: xr.Dataset | xr.DataArray, dim: str = "time") -> dict[str, Any] | None:
+    """What :func:`even_time` needs beside the size to make an evenly sampled time again."""
+    index = data.xindexes.get(dim)
+    if not isinstance(index, EvenTimeIndex):
+        return None
+    transform = index.transform
+    return {
+        "rate": transform.rate,
+        "start": transform.start,
+        "first": transform.first,
+        "stride": transform.stride,
+    }

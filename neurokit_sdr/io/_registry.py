@@ -88,7 +88,7 @@ def all_readers() -> list[Reader]:
 def _own(name: str) -> tuple[Reader, ...]:
     try:
         return importlib.import_module(name).READERS
-    except (ModuleNotFoundError, AttributeError):
+    except (ImportError, AttributeError):
         return ()
 
 
