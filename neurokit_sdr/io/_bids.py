@@ -127,7 +127,7 @@ class _Session:
 
     def read(self) -> xr.DataTree:
         tree = _read_file(self.recording, self.suffix)
-        self.attrs = dict(tree.attrs)
+        self.attrs = {str(k): v for k, v in tree.attrs.items()}
         self.groups = {
             n.path: n.to_dataset(inherit=False)
             for n in tree.subtree
@@ -230,14 +230,15 @@ class _Session:
             new["bad"] = ("channel", np.array(said, dtype=bool))
         data = data.assign_coords(new)
         renamed = {"type": "bids_type", "units": "bids_unit"}
-        for name, values in columns.items():
+        for name, column in columns.items():
             if name == "name":
                 continue
+            values = typed(column)
             label = renamed.get(name, name)
             if label in data.variables and label not in {"reference"}:
                 label = _assemble.free_name(f"bids_{label}", data.variables)
-            attrs = {"units": "Hz"} if name in _HERTZ and typed(values).dtype.kind in "if" else {}
-            data = data.assign_coords({label: ("channel", typed(values), attrs)})
+            attrs = {"units": "Hz"} if name in _HERTZ and values.dtype.kind in "if" else {}
+            data = data.assign_coords({label: ("channel", values, attrs)})
         for attr, name in (("highpass", "low_cutoff"), ("lowpass", "high_cutoff")):
             cutoff = set(numbers(columns.get(name, ["n/a"])).tolist())
             if len(cutoff) == 1 and np.isfinite(next(iter(cutoff))):
@@ -295,8 +296,8 @@ class _Session:
                 f"written in x_written, y_written and z_written of /electrodes, and x, y, z are "
                 f"NaN."
             )
-        for name, values in table.items():
-            coords[_assemble.free_name(name, coords)] = ("electrode", typed(values))
+        for name, column in table.items():
+            coords[_assemble.free_name(name, coords)] = ("electrode", typed(column))
         attrs = {"coord_frame": frame, "coordinate_unit": unit}
         if space:
             attrs["space"] = space

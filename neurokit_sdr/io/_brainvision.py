@@ -397,21 +397,26 @@ def write_brainvision(
         temporary.write_text(
             _MARKERS.format(stem=stem, date=moment, markers="".join(lines)), encoding="utf-8"
         )
-    rows = [
-        f"Ch{k + 1}={name.replace(',', chr(92) + '1')},,1,{unit.replace(',', chr(92) + '1')}"
-        for k, (name, unit) in enumerate(
-            zip(map(str, data["channel"].values), map(str, data["channel_unit"].values),
-                strict=True)  # fmt: skip
-        )
-    ]
+    names = [str(n).replace(",", r"\1") for n in data["channel"].values]
+    units = [str(u).replace(",", r"\1") for u in data["channel_unit"].values]
+    rows = [f"Ch{k + 1}={n},,1,{u}" for k, (n, u) in enumerate(zip(names, units, strict=True))]
     with atomic_path(path) as temporary:
         temporary.write_text(
             _HEADER.format(
-                stem=stem, number=number, interval=repr(1e6 / rate), channels="\n".join(rows)
+                stem=stem, number=number, interval=_interval(rate), channels="\n".join(rows)
             ),
             encoding="utf-8",
         )
     return worst
+
+
+def _interval(rate: float) -> str:
+    """Microseconds between samples, such that a reader computes the very rate from them."""
+    near = 1e6 / rate
+    for value in (near, np.nextafter(near, 0.0), np.nextafter(near, np.inf)):
+        if 1e6 / float(value) == rate:
+            return repr(float(value))
+    return repr(near)
 
 
 def _check_floats(values: np.ndarray, stored: np.ndarray) -> None:

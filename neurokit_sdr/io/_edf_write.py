@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator
 from datetime import datetime
@@ -15,12 +14,12 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core import schema
-from neurokit_sdr.core.clock import even_clock
 from neurokit_sdr.core.errors import SchemaError
 from neurokit_sdr.core.files import atomic_path
 from neurokit_sdr.io import _assemble
-from neurokit_sdr.io._edf import CHANNEL_FIELDS, GLOBAL_FIELDS, HEADER, PADDING, channel_type
-from neurokit_sdr.io._recording import VOLTS, to_volts
+from neurokit_sdr.io._edf import PADDING, channel_type
+from neurokit_sdr.io._edf_header import CHANNEL_FIELDS, GLOBAL_FIELDS, HEADER
+from neurokit_sdr.io._recording import VOLTS, recordings, sample_clock, to_volts
 
 #: Values converted at a time.
 _BLOCK = 1 << 20
@@ -52,64 +51,6 @@ class Scaling(NamedTuple):
     digital: tuple[int, int]
     scale: float
     shift: float
-
-
-def recordings(data: Any, what: str) -> tuple[list[xr.Dataset], xr.Dataset | None, dict[str, Any]]:
-    """The signals of a session, its events, and its attributes; names the groups left out."""
-    if isinstance(data, xr.Dataset):
-        return [schema.check(data, "signal")], None, {}
-    if not isinstance(data, xr.DataTree):
-        raise SchemaError(
-            f"Expected a Dataset of signals or a session, got {schema.describe(data)}: "
-            f"{schema.KINDS['signal'].hint}."
-        )
-    found = [
-        schema.check(node.to_dataset(inherit=False), "signal")
-        for node in data.subtree
-        if (node.path + "/").startswith("/signal/") and node.data_vars
-    ]
-    if not found:
-        found = [schema.select(data, "signal")]
-    events = schema.select(data, "events") if "events" in data.children else None
-    left = [
-        node.path
-        for node in data.subtree
-        if (node.data_vars or node.coords)
-        and not (node.path + "/").startswith("/signal/")
-        and node.path not in ("/", "/events")
-    ]
-    if left:
-        _assemble.warn(f"{what} has no place for {', '.join(left)}: save them with nks.save.")
-    return found, events, dict(data.attrs)
-
-
-def sample_clock(data: xr.Dataset, what: str) -> tuple[float, float]:
-    """First time (s) and rate (Hz) of an evenly sampled recording, whichever way it holds time."""
-    even = even_clock(data)
-    if even is not None:
-        return even
-    time = data["time"].values
-    rate = data.attrs.get("sampling_rate")
-    if time.size < 2:
-        if rate is None:
-            raise SchemaError(
-                f"Expected attrs['sampling_rate'] (Hz) of a recording of {time.size} samples, got "
-                f"none: set it."
-            )
-        return float(time[0]) if time.size else 0.0, float(rate)
-    if rate is None:
-        rate = (time.size - 1) / (time[-1] - time[0])
-        # The times were rounded; the rate that made them has few digits.
-        near = float(f"{rate:.9g}")
-        rate = near if abs(near - rate) <= 1e-8 * rate else rate
-    off = np.abs(time - time[0] - np.arange(time.size) / float(rate)) * float(rate)
-    if off.max() > 0.01:
-        raise SchemaError(
-            f"Expected evenly sampled times for {what}, got sample {int(off.argmax())} "
-            f"{off.max():.3g} intervals away from {float(rate):g} Hz: write stretches without a "
-            f"gap as files of their own (.sel(time=slice(start, stop)))."
-        )
-    return float(time[0]), float(rate)
 
 
 def write(data: Any, path: Path) -> None:
@@ -186,17 +127,17 @@ def record_length(rates: list[float], sizes: list[int]) -> tuple[str, list[int]]
     for rate, size in zip(rates, sizes, strict=True):
         whole = Fraction(rate).limit_denominator(10000)
         candidates += [str(k * whole.denominator) for k in (1, 2, 5, 10)]
-        for number in itertools.takewhile(lambda n: n <= min(size, 1 << 16), _divisors(size)):
+        for number in (n for n in _divisors(size) if n <= 1 << 16):
             text = f"{number / rate:.10f}".rstrip("0").rstrip(".")
             if len(text) <= 8 and number / rate >= 0.1:
                 candidates.append(text)
     exact = []
     for text in dict.fromkeys(candidates):
-        length = Fraction(text)
-        if len(text) > 8 or not length:
+        seconds = Fraction(text)
+        if len(text) > 8 or not seconds:
             continue
-        samples = [round(Fraction(rate) * length) for rate in rates]
-        same = [float(n / length) == rate for n, rate in zip(samples, rates, strict=True)]
+        samples = [round(Fraction(rate) * seconds) for rate in rates]
+        same = [float(n / seconds) == rate for n, rate in zip(samples, rates, strict=True)]
         if all(same) and max(samples) < 10**8 and min(samples) > 0:
             full = all(size % n == 0 for size, n in zip(sizes, samples, strict=True))
             exact.append((not full, text, samples))
@@ -320,20 +261,20 @@ def _tight(data: xr.Dataset, channel: int, low: float, high: float) -> Scaling:
     low, high = low / factor, high / factor
     if low == high:
         low, high = (-1.0, 1.0) if not low else (min(low, 0.0), max(low, 0.0))
-    ends = (_outward(low, ROUND_FLOOR), _outward(high, ROUND_CEILING))
-    step = (float(ends[1]) - float(ends[0])) / (_HIGH - _LOW) if None not in ends else 0.0
-    if not step or (high - low) < 0.01 * (float(ends[1] or 0) - float(ends[0] or 0)):
+    ends = [_outward(low, ROUND_FLOOR), _outward(high, ROUND_CEILING)]
+    width = float(ends[1]) - float(ends[0]) if all(ends) else 0.0
+    if not width or (high - low) < 0.01 * width:
         raise SchemaError(
             f"Expected values that a header of 8 characters can bound, got {low:g} to {high:g} "
             f"{name} in channel {data['channel'].values[channel]!s}: scale them and set "
             f"channel_unit, or use nks.io.write_bids or nks.save."
         )
     digital = (-_HIGH, _HIGH) if ends[0] == f"-{ends[1]}" else (_LOW, _HIGH)
-    return _scaling(name, (str(ends[0]), str(ends[1])), digital, factor)
+    return _scaling(name, (ends[0], ends[1]), digital, factor)
 
 
-def _outward(value: float, rounding: str) -> str | None:
-    """The nearest number of at most 8 characters on one side."""
+def _outward(value: float, rounding: str) -> str:
+    """The nearest number of at most 8 characters on one side; empty where there is none."""
     exact = Decimal(value)
     for digits in range(7, -1, -1):
         rounded = exact.quantize(Decimal(1).scaleb(-digits), rounding=rounding)
@@ -343,7 +284,7 @@ def _outward(value: float, rounding: str) -> str | None:
         text = "0" if text == "-0" else text
         if len(text) <= 8:
             return text
-    return None
+    return ""
 
 
 def _scaling(

@@ -12,7 +12,8 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core import schema
-from neurokit_sdr.core.errors import FileFormatError, NeurokitError
+from neurokit_sdr.core.clock import even_clock
+from neurokit_sdr.core.errors import FileFormatError, NeurokitError, SchemaError
 from neurokit_sdr.io import _assemble
 
 #: Volts in one unit, as headers write it (both the micro sign and the Greek letter are in use).
@@ -76,7 +77,7 @@ def signal_dataset(
     attrs
         Of the Dataset.
     """
-    known = {
+    known: dict[str, Any] = {
         "channel": ("channel", np.array(names, dtype=np.str_)),
         "channel_type": ("channel", np.array(types, dtype=np.str_)),
         "channel_unit": ("channel", np.array(units, dtype=np.str_)),
@@ -115,6 +116,70 @@ def interval_dataset(start: Any, stop: Any) -> xr.Dataset:
             "stop_time": ("interval", np.asarray(stop, dtype=np.float64), {"units": "s"}),
         }
     )
+
+
+# -- for writers --------------------------------------------------------------------------------
+
+
+def recordings(data: Any, what: str) -> tuple[list[xr.Dataset], xr.Dataset | None, dict[str, Any]]:
+    """The signals of a session, its events, and its attributes; names the groups left out."""
+    if isinstance(data, xr.Dataset):
+        return [schema.check(data, "signal")], None, {}
+    if not isinstance(data, xr.DataTree):
+        raise SchemaError(
+            f"Expected a Dataset of signals or a session, got {schema.describe(data)}: "
+            f"{schema.KINDS['signal'].hint}."
+        )
+    found = [
+        schema.check(node.to_dataset(inherit=False), "signal")
+        for node in data.subtree
+        if (node.path + "/").startswith("/signal/") and node.data_vars
+    ]
+    if not found:
+        found = [schema.select(data, "signal")]
+    events = schema.select(data, "events") if "events" in data.children else None
+    left = [
+        node.path
+        for node in data.subtree
+        if (node.data_vars or node.coords)
+        and not (node.path + "/").startswith("/signal/")
+        and node.path not in ("/", "/events")
+    ]
+    if left:
+        _assemble.warn(f"{what} has no place for {', '.join(left)}: save them with nks.save.")
+    return found, events, {str(k): v for k, v in data.attrs.items()}
+
+
+def sample_clock(data: xr.Dataset, what: str) -> tuple[float, float]:
+    """First time (s) and rate (Hz) of an evenly sampled recording, whichever way it holds time."""
+    even = even_clock(data)
+    if even is not None:
+        return even
+    time = data["time"].values
+    rate = data.attrs.get("sampling_rate")
+    if time.size < 2:
+        if rate is None:
+            raise SchemaError(
+                f"Expected attrs['sampling_rate'] (Hz) of a recording of {time.size} samples, got "
+                f"none: set it."
+            )
+        return float(time[0]) if time.size else 0.0, float(rate)
+    if rate is None:
+        rate = (time.size - 1) / (time[-1] - time[0])
+        # The times were rounded; the rate that made them has few digits.
+        near = float(f"{rate:.9g}")
+        rate = near if abs(near - rate) <= 1e-8 * rate else rate
+    off = np.abs(time - time[0] - np.arange(time.size) / float(rate)) * float(rate)
+    if off.max() > 0.01:
+        raise SchemaError(
+            f"Expected evenly sampled times for {what}, got sample {int(off.argmax())} "
+            f"{off.max():.3g} intervals away from {float(rate):g} Hz: write stretches without a "
+            f"gap as files of their own (.sel(time=slice(start, stop)))."
+        )
+    return float(time[0]), float(rate)
+
+
+# -- for lazy values ----------------------------------------------------------------------------
 
 
 def flat(key: Any, size: int) -> tuple[int, int, int]:
