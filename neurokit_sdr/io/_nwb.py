@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import xarray as xr
 
@@ -61,6 +62,17 @@ _OTHER_KINDS = (
     "PatchClampSeries",
     "DecompositionSeries",
 )
+
+
+def is_nwb(path: Path) -> bool:
+    """Whether a path is an HDF5 file that says it is NWB 2."""
+    try:
+        if not path.is_file() or not h5py.is_hdf5(path):
+            return False
+        with h5py.File(path, "r") as file:
+            return "nwb_version" in file.attrs
+    except (OSError, RuntimeError, ValueError):
+        return False
 
 
 def read_nwb(path: Path) -> xr.DataTree:

@@ -123,7 +123,7 @@ class _Dtype:
         if state[3] is not None or state[4] is not None:
             raise Refused("it holds an array with fields")
         if order in "<>":
-            self.dtype = self.dtype.newbyteorder(order)
+            self.dtype = self.dtype.newbyteorder(order)  # type: ignore[arg-type]
 
 
 class _Array:
@@ -205,6 +205,7 @@ _CALLS: dict[str, Callable[..., Any]] = {
     ),
     "numpy.dtype": _Dtype,
     "_codecs.encode": _encode,
+    "builtins.bytes": lambda: b"",  # how protocol 2 writes no bytes
     "builtins.set": lambda items=(): set(_keys(items)),
     "builtins.frozenset": lambda items=(): frozenset(_keys(items)),
     "collections.OrderedDict": lambda items=(): dict(
