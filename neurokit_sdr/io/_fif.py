@@ -10,7 +10,7 @@ import gzip
 import struct
 import zlib
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 from neurokit_sdr.core.errors import FileFormatError
 
@@ -93,7 +93,7 @@ def _unpacked_size(stream: Any, path: Path) -> int:
     return size
 
 
-def _walk(stream: BinaryIO, size: int, path: Path) -> FifContent:
+def _walk(stream: Any, size: int, path: Path) -> FifContent:
     blocks: set[int] = set()
     position, steps = 0, 0
     while True:
@@ -116,7 +116,7 @@ def _walk(stream: BinaryIO, size: int, path: Path) -> FifContent:
     return FifContent(kinds, tuple(_OTHERS[b] for b in sorted(blocks & set(_OTHERS))))
 
 
-def _tag(stream: BinaryIO, position: int, size: int, path: Path) -> tuple[int, int, int, int]:
+def _tag(stream: Any, position: int, size: int, path: Path) -> tuple[int, int, int, int]:
     if position < 0 or position + 16 > size:
         raise FileFormatError(
             f"{path} ends after {size} bytes, in the middle of a tag at {position}: the copy or "
@@ -132,7 +132,7 @@ def _tag(stream: BinaryIO, position: int, size: int, path: Path) -> tuple[int, i
     return kind, form, length, following
 
 
-def _check_directory(stream: BinaryIO, start: int, length: int, size: int, path: Path) -> None:
+def _check_directory(stream: Any, start: int, length: int, size: int, path: Path) -> None:
     """The directory may list tags that the walk does not meet."""
     stream.seek(start)
     table = stream.read(length)

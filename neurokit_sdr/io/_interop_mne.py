@@ -180,7 +180,7 @@ def _groups(data: Any) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
                 else f"{schema.KINDS['signal'].hint}."
             )
         )
-    return groups, dict(data.attrs)
+    return groups, {str(k): v for k, v in data.attrs.items()}
 
 
 def _clock(signal: xr.Dataset) -> tuple[float, float]:
@@ -422,7 +422,7 @@ def _annotate(raw: Any, events: xr.Dataset, start: float, left: list[str]) -> No
         else np.full(number, "annotation")
     )
     shown = np.isin(sources, raw.ch_names)
-    annotations = _mne_info.annotations(events.isel(event=~shown))
+    annotations = _mne_info.event_annotations(events.isel(event=~shown))
     annotations.onset[:] = annotations.onset - start
     stop = raw.n_times / raw.info["sfreq"]
     outside = (annotations.onset < 0) | (annotations.onset > stop)
@@ -474,7 +474,7 @@ def _epochs(signal: xr.Dataset, groups: Mapping[str, xr.Dataset], info: Any, sta
     )
     marks = groups.get("events")
     if marks is not None:
-        epochs.set_annotations(_mne_info.annotations(schema.check(marks, "events")))
+        epochs.set_annotations(_mne_info.event_annotations(schema.check(marks, "events")))
     # Set, not applied: the values have it already.
     epochs.baseline = _baseline(signal.attrs)
     for name in ("reject", "flat", "reject_tmin", "reject_tmax"):

@@ -1,61 +1,15 @@
-"""Values that stay in their file until they are asked for, and survive a process boundary."""
+"""Values that stay in their file until they are asked for, and chunks of them."""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import xarray as xr
-from xarray.backends import BackendArray
-from xarray.core import indexing
 
 from neurokit_sdr.core.errors import MissingDependencyError, ParameterError
-
-
-class _FileArray(BackendArray):
-    """An array known by shape and dtype; `read` fetches a part of it."""
-
-    def __init__(
-        self, read: Callable[[tuple[Any, ...]], np.ndarray], shape: tuple[int, ...], dtype: Any
-    ) -> None:
-        self.read, self.shape, self.dtype = read, tuple(shape), np.dtype(dtype)
-
-    def __getitem__(self, key: Any) -> Any:
-        return indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.BASIC, self._get
-        )
-
-    def _get(self, key: tuple[Any, ...]) -> np.ndarray:
-        return np.asarray(self.read(key), dtype=self.dtype)
-
-
-def lazy_variable(
-    dims: tuple[str, ...],
-    read: Callable[[tuple[Any, ...]], np.ndarray],
-    shape: tuple[int, ...],
-    dtype: Any,
-    attrs: Mapping[str, Any] | None = None,
-) -> xr.Variable:
-    """Return a variable whose values are read when, and where, they are used.
-
-    Parameters
-    ----------
-    dims, shape, dtype, attrs
-        What is known from the header.
-    read
-        From one int or slice of positive step per dimension to the values there. It must open the
-        file itself and close it again, and be picklable (a :func:`functools.partial` of a
-        function importable by name, with the path): ``.chunk()`` then gives dask arrays that work
-        in other processes.
-
-    Notes
-    -----
-    Nothing is cached: each use reads again, until ``.load()``.
-    """
-    array = indexing.LazilyIndexedArray(_FileArray(read, shape, dtype))
-    return xr.Variable(dims, array, dict(attrs or {}))
+from neurokit_sdr.core.lazy import lazy_variable as lazy_variable
 
 
 def chunked(session: xr.DataTree, chunks: Any) -> xr.DataTree:

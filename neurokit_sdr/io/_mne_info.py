@@ -557,7 +557,7 @@ def channel_entry(rest: xr.Dataset, position: int) -> dict[str, Any]:
     return entry | {"loc": rest["loc"].values[position].copy()}
 
 
-def annotations(events: xr.Dataset) -> Any:
+def event_annotations(events: xr.Dataset) -> Any:
     """MNE's annotations from events, onsets from the first sample on."""
     import mne
 
@@ -582,8 +582,8 @@ def annotations(events: xr.Dataset) -> Any:
 def subject(attrs: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """MNE's subject from root attributes, and those that it has no field for."""
     back = {word: field for field, word in _SUBJECT.items()}
-    fields = ("his_id", "id", "last_name", "first_name", "middle_name", "birthday")
-    fields += ("sex", "hand", "weight", "height")
+    fields = {"his_id", "id", "last_name", "first_name", "middle_name", "birthday"}
+    fields |= {"sex", "hand", "weight", "height"}
     found: dict[str, Any] = {}
     unknown = []
     for name, value in attrs.items():
