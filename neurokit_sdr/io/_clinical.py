@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import struct
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core.errors import FileFormatError
 from neurokit_sdr.core.files import check_file, check_inside
+from neurokit_sdr.io._lazy import lazy_variable
 from neurokit_sdr.io._mne import read_with_mne
 from neurokit_sdr.io._neo_signals import read_neo_signals
+from neurokit_sdr.io._recording import flat
 
 _NSX = (b"NEURALCD", b"NEURALSG", b"BRSMPGRP")
 _MEF_HEADER = 1024
@@ -57,22 +61,32 @@ def is_eeglab(path: Path) -> bool:
 
 def read_nihon(path: Path) -> xr.DataTree:
     """Nihon Kohden ``.EEG`` with the files of the same name beside it."""
-    return _bounded(read_with_mne(check_file(path), "read_raw_nihon", events=False), path)
+    return _bounded(_with_mne(check_file(path), "read_raw_nihon"), path)
 
 
 def read_blackrock(path: Path) -> xr.DataTree:
     """Blackrock ``.ns1`` to ``.ns6``."""
-    return _bounded(read_with_mne(check_file(path), "read_raw_nsx", events=False), path)
+    return _bounded(_with_mne(check_file(path), "read_raw_nsx"), path)
 
 
 def read_eeglab(path: Path) -> xr.DataTree:
     """EEGLAB ``.set``, alone or with its ``.fdt``."""
-    return read_with_mne(check_file(path), "read_raw_eeglab", events=False)
+    return _with_mne(check_file(path), "read_raw_eeglab")
 
 
 def read_micromed(path: Path) -> xr.DataTree:
     """Micromed ``.trc``."""
     return read_neo_signals(path, "MicromedRawIO", "Micromed")
+
+
+def _with_mne(path: Path, opener: str) -> xr.DataTree:
+    """Read with MNE; a channel without a position is in no coordinate frame."""
+    tree = read_with_mne(path, opener, events=False)
+    signal = tree["/signal"].to_dataset(inherit=False)
+    nowhere = np.isnan(signal["x"].values)
+    frame = np.where(nowhere, "unknown", signal["coord_frame"].values.astype(np.str_))
+    tree["/signal"] = signal.assign_coords(coord_frame=("channel", frame))
+    return tree
 
 
 def _bounded(tree: xr.DataTree, path: Path) -> xr.DataTree:
@@ -99,7 +113,54 @@ def read_mef3(path: Path) -> xr.DataTree:
             check_mef_file(file)
         elif file.suffix == ".tdat":
             check_mef_file(file, body=False)
-    return read_with_mne(path, "read_raw_mef", events=False)
+    tree = _with_mne(path, "read_raw_mef")
+    signal = tree["/signal"].to_dataset(inherit=False)
+    held = signal["signal"].variable
+    names = tuple(map(str, signal["channel"].values))
+    read = partial(_read_checked, str(path), names, held)
+    checked = lazy_variable(("time", "channel"), read, held.shape, held.dtype, held.attrs)
+    tree["/signal"] = signal.assign(signal=checked)
+    return tree
+
+
+#: What the index says of a block, and where it lies.
+_BLOCK = np.dtype(
+    [("offset", "<i8"), ("time", "<i8"), ("sample", "<i8"), ("samples", "<u4"), ("bytes", "<u4"),
+     ("rest", "V24")]
+)  # fmt: skip
+
+
+def _read_checked(
+    path: str, names: tuple[str, ...], held: xr.Variable, key: tuple[Any, ...]
+) -> np.ndarray:
+    """Values, once the blocks that hold them agree with their checksums."""
+    start, stop, _ = flat(key[0], held.shape[0])
+    for name in np.atleast_1d(np.array(names)[key[1]]):
+        first = 0
+        for index in sorted((Path(path) / f"{name}.timd").glob("*.segd/*.tidx")):
+            blocks = np.frombuffer(index.read_bytes()[_MEF_HEADER:], _BLOCK)
+            ends = first + np.cumsum(blocks["samples"].astype(np.int64))
+            low = max(int(np.searchsorted(ends, start, side="right")) - 1, 0)
+            high = int(np.searchsorted(ends, stop)) + 2  # a block more on either side
+            _check_blocks(index.with_suffix(".tdat"), blocks[low:high])
+            first = int(ends[-1]) if ends.size else first
+    return held[key].values
+
+
+def _check_blocks(path: Path, blocks: np.ndarray) -> None:
+    with path.open("rb") as stream:
+        for offset, size in zip(blocks["offset"].tolist(), blocks["bytes"].tolist(), strict=True):
+            stream.seek(max(offset, 0))
+            data = stream.read(size)
+            if (
+                len(data) < size
+                or size < 4
+                or _checksum(data[4:]) != int.from_bytes(data[:4], "little")
+            ):
+                raise FileFormatError(
+                    f"A block of {path} does not agree with its own checksum: the file is damaged; "
+                    f"copy the session again."
+                )
 
 
 def check_mef_file(path: Path, *, body: bool = True) -> None:
@@ -123,18 +184,39 @@ def check_mef_file(path: Path, *, body: bool = True) -> None:
 
 
 @cache
-def _table() -> list[int]:
-    table = []
-    for value in range(256):
-        for _ in range(8):
-            value = (value >> 1) ^ (0xEB31D82E if value & 1 else 0)
-        table.append(value)
-    return table
+def _table() -> np.ndarray:
+    value = np.arange(256, dtype=np.uint32)
+    for _ in range(8):
+        value = (value >> 1) ^ np.where(value & 1, np.uint32(0xEB31D82E), np.uint32(0))
+    return value.astype(np.uint32)
 
 
-def _checksum(data: bytes) -> int:
-    """Koopman's 32-bit cyclic redundancy check, as MEF3 has it."""
-    value, table = 0xFFFFFFFF, _table()
-    for byte in data:
-        value = (value >> 8) ^ table[(value ^ byte) & 0xFF]
+def _advance(value: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """States after the bytes of each column; each row of bytes (byte, state) is one step."""
+    table = _table()
+    for row in columns:
+        value = (value >> np.uint32(8)) ^ table[(value ^ row) & np.uint32(0xFF)]
     return value
+
+
+def _checksum(data: bytes, piece: int = 1024) -> int:
+    """Koopman's 32-bit cyclic redundancy check, as MEF3 has it.
+
+    Pieces are checked side by side, from 0, and put together: the check is linear, so that what a
+    state becomes over a piece is the sum of what its bits become over zeros, and the piece's own.
+    """
+    bytes_ = np.frombuffer(data, np.uint8).astype(np.uint32)
+    whole = bytes_.size // piece
+    pieces = bytes_[: whole * piece].reshape(whole, piece).T
+    own = _advance(np.zeros(whole, dtype=np.uint32), pieces)
+    bits = np.uint32(1) << np.arange(32, dtype=np.uint32)
+    over = [int(v) for v in _advance(bits, np.zeros((piece, 1), dtype=np.uint32))]
+    value = 0xFFFFFFFF
+    for one in own.tolist():
+        after = one
+        for bit, image in enumerate(over):
+            if value >> bit & 1:
+                after ^= image
+        value = after
+    rest = bytes_[whole * piece :, None]
+    return int(_advance(np.array([value], dtype=np.uint32), rest)[0])
