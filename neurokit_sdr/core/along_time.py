@@ -113,7 +113,7 @@ def along_time(variable: xr.Variable, operation: _Operation, size: int) -> xr.Va
         return _on_dask(source, operation, size).transpose(*variable.dims)
     shape = (size, *source.shape[1:])
     if is_lazy(variable):
-        read = partial(_read_rows, source, operation)
+        read = partial(_read_rows, source, operation, size)
         made = lazy_variable(order, read, shape, np.float64, variable.attrs)
         return made.transpose(*variable.dims)
     first, last = operation.needs(0, size)
@@ -121,7 +121,9 @@ def along_time(variable: xr.Variable, operation: _Operation, size: int) -> xr.Va
     return xr.Variable(order, values, variable.attrs).transpose(*variable.dims)
 
 
-def _read_rows(source: xr.Variable, operation: _Operation, key: tuple[Any, ...]) -> np.ndarray:
+def _read_rows(
+    source: xr.Variable, operation: _Operation, size: int, key: tuple[Any, ...]
+) -> np.ndarray:
     """Rows of the result at a key of ints and slices, time first."""
     time, *rest = key
     # A channel alone keeps its dimension until the end: operations tell channels apart.
@@ -132,7 +134,7 @@ def _read_rows(source: xr.Variable, operation: _Operation, key: tuple[Any, ...])
     if not isinstance(time, slice):
         start, stop, step = int(time), int(time) + 1, 1
     else:
-        start, stop, step = time.start or 0, time.stop, time.step or 1
+        start, stop, step = time.indices(size)
     part = source.isel({str(d): k for d, k in others.items()})
     width = max(int(np.prod(part.shape[1:])), 1)
     block = max(stop - start, 1) if step == 1 else max(1, _BLOCK_VALUES // (width * step)) * step

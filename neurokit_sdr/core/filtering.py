@@ -69,7 +69,8 @@ def band_kernel(low: float | None, high: float | None, rate: float) -> Kernel:
 
 def _low_pass(cutoff: float, transition: float, rate: float) -> np.ndarray:
     length = int(np.ceil(_HAMMING_WIDTH * rate / transition))
-    return firwin(length + 1 - length % 2, cutoff, window="hamming", fs=rate)
+    weight = firwin(length + 1 - length % 2, cutoff, window="hamming", fs=rate)
+    return (weight + weight[::-1]) / 2  # symmetric to the last bit
 
 
 def filter_part(
