@@ -387,10 +387,12 @@ def _check_spikes(data: xr.Dataset) -> None:
             f"Expected spike_unit to index into {data.sizes['unit']} units, got values "
             f"{unit.min()} to {unit.max()}: it is a position on the unit dimension, not an id."
         )
-    order = np.argsort(unit, kind="stable")
-    backward = (np.diff(time[order]) < 0) & (np.diff(unit[order]) == 0)
+    if (unit[1:] < unit[:-1]).any():
+        order = np.argsort(unit, kind="stable")
+        time, unit = time[order], unit[order]
+    backward = (time[1:] < time[:-1]) & (unit[1:] == unit[:-1])
     if backward.any():
-        bad = data["unit"].values[unit[order][1:][backward][0]]
+        bad = data["unit"].values[unit[1:][backward][0]]
         raise SchemaError(
             f"Expected spike times sorted within each unit, got unit {bad!r} going backwards: "
             f"sort each unit's times."
