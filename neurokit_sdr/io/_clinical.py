@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import struct
+from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import xarray as xr
 
 from neurokit_sdr.core.errors import FileFormatError
 from neurokit_sdr.core.files import check_file, check_inside
+from neurokit_sdr.io._contacts import on_signal
 from neurokit_sdr.io._lazy import lazy_variable
 from neurokit_sdr.io._mne import read_with_mne
 from neurokit_sdr.io._neo_signals import read_neo_signals
@@ -65,8 +68,47 @@ def read_nihon(path: Path) -> xr.DataTree:
 
 
 def read_blackrock(path: Path) -> xr.DataTree:
-    """Blackrock ``.ns1`` to ``.ns6``."""
-    return _bounded(_with_mne(check_file(path), "read_raw_nsx"), path)
+    """Blackrock ``.ns1`` to ``.ns9``, with the events of the ``.nev`` of the same name."""
+    number = re.fullmatch(r"\.ns([1-9])", path.suffix.lower())
+    if number is None:
+        raise FileFormatError(
+            f"Expected the suffix .ns1 to .ns9 for the Blackrock file {path}, got "
+            f"{path.suffix!r}: give it back its suffix."
+        )
+    tree = read_neo_signals(
+        path,
+        "BlackrockRawIO",
+        "Blackrock",
+        voltages="seeg",
+        options=(("nsx_to_load", int(number[1])),),
+    )
+    tree = on_signal(tree, _filtered)
+    moment = _nsx_date(path)
+    if moment:
+        tree.attrs["meas_date"] = moment
+    return tree
+
+
+def _filtered(signal: xr.Dataset) -> xr.Dataset:
+    """With the pass band in Hz, where all channels have the same; the file has mHz."""
+    for attr, name in (("highpass", "hi_freq_corner"), ("lowpass", "lo_freq_corner")):
+        corners = set(signal[name].values.tolist()) if name in signal.coords else set()
+        if len(corners) == 1:
+            signal.attrs[attr] = corners.pop() / 1000
+    return signal
+
+
+def _nsx_date(path: Path) -> str:
+    """When the recording began (UTC); empty where the header does not say."""
+    head = _head(path, 310)
+    if head[:8] == b"NEURALSG" or len(head) < 310:
+        return ""
+    year, month, _, day, hour, minute, second, milliseconds = struct.unpack_from("<8H", head, 294)
+    try:
+        moment = datetime(year, month, day, hour, minute, second, milliseconds * 1000, UTC)
+    except ValueError:
+        return ""
+    return moment.isoformat()
 
 
 def read_eeglab(path: Path) -> xr.DataTree:
@@ -81,12 +123,13 @@ def read_micromed(path: Path) -> xr.DataTree:
 
 def _with_mne(path: Path, opener: str) -> xr.DataTree:
     """Read with MNE; a channel without a position is in no coordinate frame."""
-    tree = read_with_mne(path, opener, events=False)
-    signal = tree["/signal"].to_dataset(inherit=False)
+    return on_signal(read_with_mne(path, opener, events=False), _framed)
+
+
+def _framed(signal: xr.Dataset) -> xr.Dataset:
     nowhere = np.isnan(signal["x"].values)
     frame = np.where(nowhere, "unknown", signal["coord_frame"].values.astype(np.str_))
-    tree["/signal"] = signal.assign_coords(coord_frame=("channel", frame))
-    return tree
+    return signal.assign_coords(coord_frame=("channel", frame))
 
 
 def _bounded(tree: xr.DataTree, path: Path) -> xr.DataTree:
@@ -113,14 +156,15 @@ def read_mef3(path: Path) -> xr.DataTree:
             check_mef_file(file)
         elif file.suffix == ".tdat":
             check_mef_file(file, body=False)
-    tree = _with_mne(path, "read_raw_mef")
-    signal = tree["/signal"].to_dataset(inherit=False)
+    return on_signal(_with_mne(path, "read_raw_mef"), partial(_checked, str(path)))
+
+
+def _checked(path: str, signal: xr.Dataset) -> xr.Dataset:
     held = signal["signal"].variable
     names = tuple(map(str, signal["channel"].values))
-    read = partial(_read_checked, str(path), names, held)
+    read = partial(_read_checked, path, names, held)
     checked = lazy_variable(("time", "channel"), read, held.shape, held.dtype, held.attrs)
-    tree["/signal"] = signal.assign(signal=checked)
-    return tree
+    return signal.assign(signal=checked)
 
 
 #: What the index says of a block, and where it lies.
@@ -185,10 +229,12 @@ def check_mef_file(path: Path, *, body: bool = True) -> None:
 
 @cache
 def _table() -> np.ndarray:
-    value = np.arange(256, dtype=np.uint32)
-    for _ in range(8):
-        value = (value >> 1) ^ np.where(value & 1, np.uint32(0xEB31D82E), np.uint32(0))
-    return value.astype(np.uint32)
+    table = []
+    for value in range(256):
+        for _ in range(8):
+            value = (value >> 1) ^ (0xEB31D82E if value & 1 else 0)
+        table.append(value)
+    return np.array(table, dtype=np.uint32)
 
 
 def _advance(value: np.ndarray, columns: np.ndarray) -> np.ndarray:

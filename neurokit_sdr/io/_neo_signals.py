@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -15,6 +15,7 @@ from neurokit_sdr.core.files import check_file
 from neurokit_sdr.io import _assemble
 from neurokit_sdr.io._lazy import lazy_variable
 from neurokit_sdr.io._recording import (
+    collected_warnings,
     distrust,
     events_dataset,
     flat,
@@ -25,25 +26,55 @@ from neurokit_sdr.io._recording import (
     unique_names,
 )
 
+#: What neo says of itself.
+_OWN = {"segments", "name", "file_origin"}
 
-def open_neo(path: str, name: str) -> Any:
+
+class Source(NamedTuple):
+    """How to open a recording again, in any process: the class of neo's, and its arguments."""
+
+    path: str
+    reader: str
+    options: tuple[tuple[str, Any], ...] = ()
+
+
+def open_neo(source: Source) -> Any:
     """A raw reader of neo, its header read."""
     import neo.rawio
 
-    raw = getattr(neo.rawio, name)(path)
+    raw = getattr(neo.rawio, source.reader)(source.path, **dict(source.options))
     raw.parse_header()
     return raw
 
 
-def read_neo_signals(path: Path, name: str, source: str) -> xr.DataTree:
-    """Read signals and events with the raw reader of neo that ``name`` is the class of."""
+def read_neo_signals(
+    path: Path,
+    reader: str,
+    format_name: str,
+    *,
+    voltages: str = "eeg",
+    options: tuple[tuple[str, Any], ...] = (),
+) -> xr.DataTree:
+    """Read signals and events with a raw reader of neo.
+
+    Parameters
+    ----------
+    path
+        The file.
+    reader, options
+        The name of its class, and its arguments.
+    format_name
+        For texts.
+    voltages
+        MNE's word for channels that are voltages.
+    """
     path = check_file(path)
-    with distrust(path, source):
-        raw = open_neo(str(path), name)
-        return _read(path, raw, name, source)
+    source = Source(str(path), reader, options)
+    with distrust(path, format_name), collected_warnings(path):
+        return _read(path, open_neo(source), source, format_name, voltages)
 
 
-def _read(path: Path, raw: Any, name: str, source: str) -> xr.DataTree:
+def _read(path: Path, raw: Any, source: Source, format_name: str, voltages: str) -> xr.DataTree:
     streams = raw.header["signal_streams"]
     segments = range(int(raw.header["nb_segment"][0]))
     groups: dict[str, xr.Dataset] = {}
@@ -53,7 +84,7 @@ def _read(path: Path, raw: Any, name: str, source: str) -> xr.DataTree:
         sizes = [int(raw.get_signal_size(0, s, k)) for s in segments]
         starts = [float(raw.get_signal_t_start(0, s, k)) - origin for s in segments]
         _check_sizes(path, raw, k, sizes, starts)
-        groups[group] = _stream(path, raw, name, k, sizes, starts)
+        groups[group] = _stream(path, raw, source, k, sizes, starts, voltages)
         if len(segments) > 1 and "/observation_intervals" not in groups:
             rate = float(raw.get_signal_sampling_rate(k))
             stops = np.array(starts) + np.array(sizes) / rate
@@ -62,9 +93,13 @@ def _read(path: Path, raw: Any, name: str, source: str) -> xr.DataTree:
     if events is not None:
         groups["/events"] = events
     attrs = dict(raw.raw_annotations["blocks"][0])
-    attrs = {k: v for k, v in attrs.items() if k not in {"segments", "name"}}
+    attrs = {k: v for k, v in attrs.items() if not k.startswith("avail_") and k not in _OWN}
+    spikes = len(raw.header["spike_channels"])
+    _assemble.warn_left_out(
+        path, [f"spikes of {spikes} units, which nks.io.read_spikes reads"] if spikes else []
+    )
     moment = attrs.pop("rec_datetime", None)
-    known = {"source": source} | ({"meas_date": moment.isoformat()} if moment else {})
+    known = {"source": format_name} | ({"meas_date": moment.isoformat()} if moment else {})
     return _assemble.session(groups, known | _assemble.plain_attrs(attrs))
 
 
@@ -91,7 +126,13 @@ def _channels(raw: Any, stream: int) -> np.ndarray:
 
 
 def _stream(
-    path: Path, raw: Any, name: str, k: int, sizes: list[int], starts: list[float]
+    path: Path,
+    raw: Any,
+    source: Source,
+    k: int,
+    sizes: list[int],
+    starts: list[float],
+    voltages: str,
 ) -> xr.Dataset:
     channels = _channels(raw, k)
     rate = float(raw.get_signal_sampling_rate(k))
@@ -100,8 +141,7 @@ def _stream(
     gain = np.array([f for f, _ in scaled])
     read = partial(
         read_samples,
-        str(path),
-        name,
+        source,
         k,
         tuple(sizes),
         tuple(channels["gain"] * gain),
@@ -117,13 +157,14 @@ def _stream(
     notes = raw.raw_annotations["blocks"][0]["segments"][0]["signals"][k]
     for key, values in notes.get("__array_annotations__", {}).items():
         plain = _assemble.plain_array(values)
-        if plain is not None and plain.shape == (len(channels),) and key != "channel_names":
+        own = key in {"channel_names", "channel_ids"}
+        if plain is not None and plain.shape == (len(channels),) and not own:
             columns[key] = plain
     return signal_dataset(
         lazy_variable(("time", "channel"), read, (size, len(channels)), np.float64),
         clock,
         unique_names([str(n) for n in channels["name"]], path),
-        ["eeg" if u == "V" else "misc" for u in units],
+        [voltages if u == "V" else "misc" for u in units],
         units,
         columns=columns,
         attrs={"sampling_rate": rate},
@@ -155,8 +196,7 @@ def _events(raw: Any, segments: range, origin: float) -> xr.Dataset | None:
 
 
 def read_samples(
-    path: str,
-    name: str,
+    source: Source,
     stream: int,
     sizes: tuple[int, ...],
     gain: tuple[float, ...],
@@ -167,8 +207,8 @@ def read_samples(
     start, stop, step = flat(key[0], sum(sizes))
     channels = np.atleast_1d(np.arange(len(gain))[key[1]])
     values = np.empty((max(stop - start, 0), channels.size))
-    with distrust(Path(path), name):
-        raw = open_neo(path, name)
+    with distrust(Path(source.path), source.reader):
+        raw = open_neo(source)
         first = 0
         for segment, size in enumerate(sizes):
             low, high = max(start, first), min(stop, first + size)

@@ -32,7 +32,7 @@ def read_seeg(path: str | os.PathLike[str], *, chunks: Any = None) -> xr.DataTre
 
     The format is found by content: BIDS (a dataset, a folder of one, or a recording in one), EDF,
     EDF+ and BDF, BrainVision (give the ``.vhdr``), Persyst (the ``.lay``), Nihon Kohden (the
-    ``.EEG``), Blackrock (``.ns1`` to ``.ns6``), Micromed (``.trc``), MEF3 (the ``.mefd`` folder)
+    ``.EEG``), Blackrock (``.ns1`` to ``.ns9``), Micromed (``.trc``), MEF3 (the ``.mefd`` folder)
     and EEGLAB (``.set``). Only headers are read; samples follow when they are used, from the file,
     also in other processes. Nothing is resampled: channels of different rates come apart. Files
     are not trusted: a header or sidecar that points out of its folder is refused.
@@ -53,7 +53,8 @@ def read_seeg(path: str | os.PathLike[str], *, chunks: Any = None) -> xr.DataTre
         - ``signal(time, channel)``. Voltages are in V, whatever prefix the file has
           (``file_unit`` keeps it); other units stay as written. ``time`` is in s on the file's
           clock, where 0 is the start its header states; recordings with gaps (EDF+D, Persyst,
-          Micromed) have the real times, and ``/observation_intervals`` the stretches without one.
+          Blackrock, Micromed) have the real times, and ``/observation_intervals`` the stretches
+          without one.
         - per channel: ``channel`` (name), ``channel_type`` (MNE's words: seeg, ecog, dbs, eeg,
           ecg, stim, misc, ...; formats that do not say have "eeg" for voltages), ``channel_unit``,
           ``bad``, and what the format has besides, such as ``prefilter``, ``transducer`` and
@@ -269,7 +270,7 @@ _FORMATS: dict[str, tuple[str, Callable[[Path], bool], Callable[[Path], xr.DataT
     "Persyst": ("", _later("_persyst", "is_persyst"), _later("_persyst", "read_persyst")),
     "Nihon Kohden": ("seeg", _later("_clinical", "is_nihon"), _later("_clinical", "read_nihon")),
     "Blackrock nsx": (
-        "seeg",
+        "",
         _later("_clinical", "is_blackrock"),
         _later("_clinical", "read_blackrock"),
     ),
@@ -284,7 +285,8 @@ _KEEPS = {
     "markers with type and date",
     "Persyst": "channel names as written, comments, gaps, patient",
     "Nihon Kohden": "channel types and units, annotations, as MNE reads them",
-    "Blackrock nsx": "channel units and filters, as MNE reads them",
+    "Blackrock nsx": "units, filters, connectors, gaps between segments, events of the .nev, as "
+    "neo reads them",
     "Micromed": "units, grounds, notes, triggers, events, segments and their gaps, as neo reads "
     "them",
     "MEF3": "records and gaps as annotations, as MNE reads them; not encrypted",
