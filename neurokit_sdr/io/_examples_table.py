@@ -114,8 +114,7 @@ def _standard(name: str) -> Callable[[Path], xr.DataTree]:
 
 
 def _neuron_labels(path: Path) -> bytes:
-    """The worms' neuron labels as CSV, from the laboratory's dictionary of them (JLD2)."""
-    from neurokit_sdr.io._examples_calcium import neuron_labels_csv
+    from neurokit_sdr.io._examples_labels import neuron_labels_csv
 
     return neuron_labels_csv(path)
 

@@ -81,15 +81,8 @@ def all_readers() -> list[Reader]:
     Other packages come first: who installs a reader of one format wants it used, and the last of
     this package's takes whatever neo may know.
     """
-    own = [r for name in _MODULES for r in _own(name)]
+    own = [r for name in _MODULES for r in importlib.import_module(name).READERS]
     return [*_of_other_packages({r.name for r in own}), *own]
-
-
-def _own(name: str) -> tuple[Reader, ...]:
-    try:
-        return importlib.import_module(name).READERS
-    except (ImportError, AttributeError):
-        return ()
 
 
 def _of_other_packages(taken: set[str]) -> list[Reader]:
