@@ -187,6 +187,9 @@ def even_time(
     xarray.Coordinates
         ``time(time)`` in seconds, to be given to ``xr.Dataset(coords=...)`` or
         ``.assign_coords``. Slices keep it; other selections turn it into numbers in memory.
+        xarray aligns it only with other even times: beside a recording whose times are in memory,
+        and for ``reindex``, load them with
+        ``data.assign_coords(time=("time", data["time"].values, {"units": "s"}))``.
 
     Examples
     --------
