@@ -13,7 +13,7 @@ from scipy.signal import firwin, oaconvolve
 #: Width of a Hamming-windowed filter's transition, in sampling rate over length.
 _HAMMING_WIDTH = 3.3
 #: Values filtered at once: bounds the memory of a long recording.
-_BLOCK_VALUES = 8_000_000
+_BLOCK_VALUES = 2_000_000
 
 
 class Kernel(NamedTuple):

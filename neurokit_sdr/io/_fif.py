@@ -35,10 +35,21 @@ _OTHERS = {
 
 
 class FifContent(NamedTuple):
-    """What the tags of a FIF file say: the kinds of recording, and what else it holds."""
+    """What the tags of a FIF file say.
+
+    Attributes
+    ----------
+    kinds
+        The kinds of recording: raw, epochs, evoked.
+    others
+        What else it holds, in words.
+    ended
+        Whether its last tag says that it is the last.
+    """
 
     kinds: tuple[str, ...]
     others: tuple[str, ...]
+    ended: bool
 
 
 def is_fif(path: Path) -> bool:
@@ -113,7 +124,8 @@ def _walk(stream: Any, size: int, path: Path) -> FifContent:
         if steps > size // 16:
             raise FileFormatError(f"{path} is damaged: its tags lead in a circle. Copy it again.")
     kinds = tuple(dict.fromkeys(_BLOCKS[b] for b in sorted(blocks, reverse=True) if b in _BLOCKS))
-    return FifContent(kinds, tuple(_OTHERS[b] for b in sorted(blocks & set(_OTHERS))))
+    others = tuple(_OTHERS[b] for b in sorted(blocks & set(_OTHERS)))
+    return FifContent(kinds, others, following < 0)
 
 
 def _tag(stream: Any, position: int, size: int, path: Path) -> tuple[int, int, int, int]:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import uuid
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import xarray as xr
 
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.clock import even_clock
-from neurokit_sdr.core.errors import ParameterError, SchemaError
+from neurokit_sdr.core.errors import FileFormatError, ParameterError, SchemaError
 from neurokit_sdr.io import _assemble, _mne, _mne_epochs, _mne_info
 
 #: Types whose unit MNE takes for granted.
@@ -139,8 +140,8 @@ def from_mne(obj: Any) -> xr.DataTree:
         groups, attrs = _mne.raw_groups(obj)
     elif isinstance(obj, mne.BaseEpochs):
         # Rejection that is still to come decides how many trials there are.
-        copy = obj.copy().load_data(verbose="ERROR")
-        groups, attrs = _mne_epochs.epochs_groups(copy)
+        with mne.use_log_level("ERROR"):
+            groups, attrs = _mne_epochs.epochs_groups(obj.copy().load_data())
     elif isinstance(obj, mne.Evoked):
         groups, attrs = _mne_epochs.evoked_groups([obj])
     elif isinstance(obj, list | tuple) and obj and all(isinstance(e, mne.Evoked) for e in obj):
@@ -461,17 +462,21 @@ def _epochs(signal: xr.Dataset, groups: Mapping[str, xr.Dataset], info: Any, sta
         selection = signal["trial"].values.astype(int)
         if [k for k, why in enumerate(log) if not why] == selection.tolist():
             options = {"selection": selection, "drop_log": log}
-    epochs = mne.EpochsArray(
-        np.ascontiguousarray(signal["signal"].values.transpose(0, 2, 1), dtype=np.float64),
-        info,
-        events=events if number else np.empty((0, 3), dtype=int),
-        tmin=start,
-        event_id=event_id,
-        metadata=metadata,
-        proj=False,
-        verbose="ERROR",
-        **options,
-    )
+    values = np.ascontiguousarray(signal["signal"].values.transpose(0, 2, 1), dtype=np.float64)
+    with warnings.catch_warnings():
+        # MNE's way of setting the metadata's index, which pandas will drop one day.
+        warnings.filterwarnings("ignore", "The inplace keyword", DeprecationWarning)
+        epochs = mne.EpochsArray(
+            values,
+            info,
+            events=events if number else np.empty((0, 3), dtype=int),
+            tmin=start,
+            event_id=event_id,
+            metadata=metadata,
+            proj=False,
+            verbose="ERROR",
+            **options,
+        )
     marks = groups.get("events")
     if marks is not None:
         epochs.set_annotations(_mne_info.event_annotations(schema.check(marks, "events")))
@@ -547,7 +552,6 @@ def _evokeds(signal: xr.Dataset, info: Any, start: float) -> list[Any]:
 
 def save_fif(data: xr.Dataset | xr.DataTree, path: Path) -> None:
     """Write what :func:`to_mne` makes of the data to FIF, whole or not at all."""
-    mne = _mne.import_mne()
     made = to_mne(data)
     left: list[str] = []
     for one in made if isinstance(made, list) else [made]:
@@ -557,16 +561,7 @@ def save_fif(data: xr.Dataset | xr.DataTree, path: Path) -> None:
     folder = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     folder.mkdir()
     try:
-        with _mne.opening(path, "written") as said:
-            if isinstance(made, list):
-                mne.write_evokeds(folder / path.name, made, overwrite=True)
-                if any(_rounded(e) for e in made):
-                    left.append("averages in double precision (FIF keeps 7 digits)")
-            else:
-                # Values go to the file divided by these, which would cost their last bit.
-                for entry in made.info["chs"]:
-                    entry |= {"cal": 1.0, "range": 1.0}
-                made.save(folder / path.name, fmt="double", overwrite=True)
+        said = _write_parts(made, folder / path.name, left)
         # The first part last: until it lies there, nothing leads to the new ones.
         for part in sorted(folder.iterdir(), key=lambda p: p.name == path.name):
             os.replace(part, path.parent / part.name)
@@ -575,6 +570,29 @@ def save_fif(data: xr.Dataset | xr.DataTree, path: Path) -> None:
     _mne.warn_said(path, said)
     if left:
         _assemble.warn(f"FIF cannot hold all of it: {'; '.join(left)}.")
+
+
+def _write_parts(made: Any, path: Path, left: list[str]) -> list[str]:
+    mne = _mne.import_mne()
+    try:
+        with _mne.opening(path, "written") as said:
+            if isinstance(made, list):
+                mne.write_evokeds(path, made, overwrite=True)
+                if any(_rounded(e) for e in made):
+                    left.append("averages in double precision (FIF keeps 7 digits)")
+                return said
+            # Values go to the file divided by these, which would cost their last bit.
+            for entry in made.info["chs"]:
+                entry |= {"cal": 1.0, "range": 1.0}
+            made.save(path, fmt="double", overwrite=True)
+    except FileFormatError as error:
+        if isinstance(error.__cause__, UnicodeEncodeError):
+            raise SchemaError(
+                f"Expected channel names in ASCII and other text in Latin-1, which is what FIF "
+                f"holds, got {error.__cause__.object!r}: rename it."
+            ) from error
+        raise
+    return said
 
 
 def _rounded(evoked: Any) -> bool:

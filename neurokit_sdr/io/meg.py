@@ -214,11 +214,20 @@ def _is_other(path: Path) -> bool:
 
 def _read_fif(path: Path, events: bool | None) -> xr.DataTree:
     content = _fif.check_fif(path)
-    if not content.kinds:
-        other = f"{' and '.join(content.others)}" if content.others else "no recording"
+    if not content.kinds and not content.others:
         raise FileFormatError(
-            f"Expected a raw recording, epochs or averages in {path}, found {other}: read that "
-            f"with MNE itself."
+            f"Expected a raw recording, epochs or averages in {path}, found none: it was probably "
+            f"cut off; copy or download it again."
+        )
+    if not content.kinds:
+        raise FileFormatError(
+            f"Expected a raw recording, epochs or averages in {path}, found "
+            f"{' and '.join(content.others)}: read that with MNE itself."
+        )
+    if not content.ended:
+        _assemble.warn(
+            f"{path.name} lacks the mark that ends a FIF file, so it was probably cut off; what "
+            f"is there is read."
         )
     said: list[str] = []
     if "raw" in content.kinds:
