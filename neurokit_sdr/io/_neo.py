@@ -32,6 +32,8 @@ _REFUSED = {
     "NWBIO",
     "PhyIO",
 }
+#: Suffixes that many formats share: neo knows such a file only if it can open it.
+_SHARED_SUFFIXES = {".h5", ".hdf5", ".mat", ".nc", ".csv", ".npy", ".dat", ".bin", ".raw", ".xml"}
 _PICKLE_SUFFIXES = {".pkl", ".pickle"}
 _OWN_WAY = "or load the times yourself and use nks.io.from_spike_times"
 
@@ -73,9 +75,23 @@ def read_neo(path: Path) -> xr.DataTree:
 
 def knows(path: Path) -> bool:
     """Whether there is something in neo for the path's suffix and content."""
-    if path.suffix.lower() in _PICKLE_SUFFIXES:
+    suffix = path.suffix.lower()
+    if suffix in _PICKLE_SUFFIXES:
         return False
-    return bool(_readers(path)) or (path.is_file() and path.suffix.lower() == ".txt")
+    readers = _readers(path)
+    if path.is_dir() or suffix in _SHARED_SUFFIXES:
+        return any(_opens(reader, path) for reader in readers)
+    return bool(readers) or (path.is_file() and suffix == ".txt")
+
+
+def _opens(reader: Any, path: Path) -> bool:
+    try:
+        blocks = _read_blocks(reader, path)
+    except ImportError:
+        return True  # read_neo names the package
+    except Exception:  # neo's readers raise anything on a file that is not theirs
+        return False
+    return any(len(segment.spiketrains) for block in blocks for segment in block.segments)
 
 
 def _readers(path: Path) -> list[Any]:
@@ -105,9 +121,12 @@ def _other_hdf5(path: Path) -> set[str]:
 
     if not path.is_file() or not h5py.is_hdf5(path):
         return set()
-    with h5py.File(path, "r") as file:
-        is_nix = str(file.attrs.get("format", "")) == "nix"
-        is_mearec = "spiketrains" in file and "info" in file
+    try:
+        with h5py.File(path, "r") as file:
+            is_nix = str(file.attrs.get("format", "")) == "nix"
+            is_mearec = "spiketrains" in file and "info" in file
+    except (OSError, RuntimeError, KeyError, ValueError):  # damaged
+        is_nix = is_mearec = False
     return (set() if is_nix else {"NixIO"}) | (set() if is_mearec else {"MEArecIO"})
 
 

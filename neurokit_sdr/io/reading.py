@@ -11,7 +11,7 @@ import h5py
 import xarray as xr
 
 from neurokit_sdr.core.errors import FileFormatError, MissingDependencyError, NeurokitError
-from neurokit_sdr.core.files import check_file
+from neurokit_sdr.core.files import check_file, check_hdf5
 from neurokit_sdr.io._registry import Reader, all_readers, is_installed
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def read(path: str | os.PathLike[str], *, chunks: Any = None) -> xr.DataTree:
     >>> import neurokit_sdr as nks
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "session.nwb"
     >>> spikes = nks.io.from_spike_times({"a": [0.1, 0.2], "b": [0.15]}, t_stop=1.0)
-    >>> nks.io.write_spikes_nwb(spikes, path)
+    >>> nks.io.write_nwb(spikes, path)
     >>> nks.io.read(path)["/spikes/spike_time"].values
     array([0.1 , 0.2 , 0.15])
     """
@@ -176,8 +176,10 @@ def _describe(path: Path) -> tuple[str, tuple[str, ...], str]:
             "the recording is one file.",
         )
     if h5py.is_hdf5(path):
+        with h5py.File(check_hdf5(path), "r") as file:
+            names = ", ".join(map(str, list(file)[:8])) or "nothing in it"
         return (
-            f"an HDF5 file with {_names(path)}",
+            f"an HDF5 file with {names}",
             ("nwb", "caiman", "netcdf"),
             f"NWB has nwb_version among its attributes, CaImAn a group estimates. {arrays}",
         )
@@ -194,12 +196,3 @@ def _describe(path: Path) -> tuple[str, tuple[str, ...], str]:
     if b"\0" not in head:
         return "text", ("csv", "neo"), arrays
     return "binary data of no known kind", (), f"Check that the copy is complete. {arrays}"
-
-
-def _names(path: Path) -> str:
-    try:
-        with h5py.File(path, "r") as file:
-            found = list(file)[:8]
-    except Exception:  # a damaged file has no names to show
-        return "names that cannot be read"
-    return ", ".join(map(str, found)) or "nothing in it"

@@ -223,7 +223,10 @@ def _check_versions(path: Path, table: Any) -> None:
 
 
 def _is_ours(path: Path) -> bool:
-    table = files.zarr_table(path) if path.is_dir() else files.netcdf_table(path)
+    try:
+        table = files.zarr_table(path) if path.is_dir() else files.netcdf_table(path)
+    except Exception:  # damaged
+        return False
     return table is not None
 
 
