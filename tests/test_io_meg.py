@@ -208,6 +208,20 @@ def test_averages_are_what_mne_says(data_folder, tmp_path):
     assert np.array_equal(again["evoked/signal"].values, evoked["signal"].values)
 
 
+@pytest.mark.parametrize("name", [*RAWS, EVOKED])
+@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
+def test_saved_and_loaded_they_are_the_same(data_folder, tmp_path, name, suffix):
+    session = nks.io.read(data_folder / name)
+    nks.save(session, tmp_path / f"x{suffix}")
+    back = nks.load(tmp_path / f"x{suffix}")
+    assert back.groups == session.groups
+    for group in session.groups:
+        xr.testing.assert_identical(
+            back[group].to_dataset(inherit=False), session[group].to_dataset(inherit=False)
+        )
+    assert type(to_mne(back)) is type(to_mne(session))
+
+
 # -- raw recordings that we write ---------------------------------------------------------------
 
 
@@ -489,6 +503,13 @@ def test_a_raw_that_mne_has_not_loaded_stays_on_disk(raw_file):
     session = from_mne(raw)
     assert session["signal/signal"].variable._in_memory is False
     assert np.array_equal(session["signal/signal"].values.T, raw.get_data())
+
+
+def test_mne_works_on_a_copy():
+    session = from_mne(made_raw())
+    before = session["signal"].to_dataset().copy(deep=True)
+    to_mne(session).apply_function(lambda x: x + 1, picks="all", verbose="ERROR")
+    xr.testing.assert_identical(session["signal"].to_dataset(), before)
 
 
 def test_compensation_and_history_come_back():

@@ -405,9 +405,10 @@ def _raw(
 
     if start != 0:
         left.append(f"the first sample's time, {start:g} s (MNE starts at 0)")
-    values = np.ascontiguousarray(signal["signal"].values.T, dtype=np.float64)
+    # A copy, because MNE filters in place.
+    values = np.array(signal["signal"].values.T, dtype=np.float64, order="C")
     first = int(signal.attrs.get("first_sample", 0))
-    raw = mne.io.RawArray(values, info, first_samp=first, copy=None, verbose="ERROR")
+    raw = mne.io.RawArray(values, info, first_samp=first, copy="auto", verbose="ERROR")
     events = groups.get("events")
     if events is not None:
         _annotate(raw, schema.check(events, "events"), start, left)
@@ -462,7 +463,7 @@ def _epochs(signal: xr.Dataset, groups: Mapping[str, xr.Dataset], info: Any, sta
         selection = signal["trial"].values.astype(int)
         if [k for k, why in enumerate(log) if not why] == selection.tolist():
             options = {"selection": selection, "drop_log": log}
-    values = np.ascontiguousarray(signal["signal"].values.transpose(0, 2, 1), dtype=np.float64)
+    values = np.array(signal["signal"].values.transpose(0, 2, 1), np.float64, order="C")
     with warnings.catch_warnings():
         # MNE's way of setting the metadata's index, which pandas will drop one day.
         warnings.filterwarnings("ignore", "The inplace keyword", DeprecationWarning)
@@ -534,7 +535,7 @@ def _evokeds(signal: xr.Dataset, info: Any, start: float) -> list[Any]:
     for k in range(signal.sizes["condition"]):
         one = signal.isel(condition=k)
         evoked = mne.EvokedArray(
-            np.ascontiguousarray(one["signal"].values.T, dtype=np.float64),
+            np.array(one["signal"].values.T, dtype=np.float64, order="C"),
             info,
             tmin=start,
             comment=str(one["condition"].values) if "condition" in one.coords else "",

@@ -74,7 +74,7 @@ def mne_errors(path: str | os.PathLike[str], action: str = "read") -> Iterator[N
     """Turn whatever MNE raises into a FileFormatError."""
     try:
         yield
-    except NeurokitError:
+    except (NeurokitError, Warning):
         raise
     except ImportError as error:
         raise MissingDependencyError(
@@ -359,7 +359,7 @@ def _triggers(raw: Any, source: Source | None) -> dict[str, np.ndarray] | None:
         rows = [raw.ch_names.index(n) for n in names]
         values = raw[rows, :][0]
         info = mne.create_info(names, raw.info["sfreq"], "stim")
-        lines = mne.io.RawArray(values, info, first_samp=raw.first_samp, copy=None)
+        lines = mne.io.RawArray(values, info, first_samp=raw.first_samp, copy="auto")
         for name in names:
             # A pulse of one sample is an event too: MNE would rather raise.
             found = mne.find_events(lines, name, shortest_event=1)
@@ -379,6 +379,15 @@ def _triggers(raw: Any, source: Source | None) -> dict[str, np.ndarray] | None:
         "event_channels": np.full(number, ""),
         "event_extras": np.full(number, ""),
     }
+
+
+def file_groups(
+    source: Source, events: bool | None
+) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
+    """Open a recording and give :func:`raw_groups` of it, values left in the file."""
+    raw = open_raw(source)
+    with mne_errors(source.path):
+        return raw_groups(raw, source, events=events)
 
 
 def read_with_mne(
@@ -410,6 +419,6 @@ def read_with_mne(
         As :func:`neurokit_sdr.io.meg.read_meg` says.
     """
     source = Source(str(path), opener, tuple(sorted((options or {}).items())))
-    groups, attrs = raw_groups(open_raw(source), source, events=events)
+    groups, attrs = file_groups(source, events)
     attrs |= {"source": f"mne.io.{opener}"}
     return _lazy.chunked(_assemble.session(groups, attrs), chunks)

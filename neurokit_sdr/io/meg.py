@@ -233,7 +233,7 @@ def _read_fif(path: Path, events: bool | None) -> xr.DataTree:
     if "raw" in content.kinds:
         # Active shielding makes MNE refuse a recording unless it is asked for; it then warns.
         source = _mne.Source(str(path), "read_raw_fif", (("allow_maxshield", True),))
-        groups, attrs = _mne.raw_groups(_mne.open_raw(source), source, events=events)
+        groups, attrs = _mne.file_groups(source, events)
         kinds = ("raw",)
     elif "epochs" in content.kinds:
         with _mne.opening(path) as said:
