@@ -159,7 +159,7 @@ def test_linear_track_clocks_agree(linear_track):
 
 
 def test_linear_track_survives_nwb(linear_track, tmp_path):
-    nks.io.write_spikes_nwb(linear_track, tmp_path / "a.nwb")
+    nks.io.write_nwb(linear_track, tmp_path / "a.nwb")
     back = nks.io.read_spikes(tmp_path / "a.nwb")
     for group in ("/spikes", "/behavior"):
         xr.testing.assert_identical(linear_track[group].to_dataset(), back[group].to_dataset())

@@ -15,7 +15,7 @@ _FUNCTIONS = {
     "Reader": "neurokit_sdr.io._registry",
     "read_spikes": "neurokit_sdr.io.spikes",
     "from_spike_times": "neurokit_sdr.io.spikes",
-    "write_spikes_nwb": "neurokit_sdr.io.spikes",
+    "write_nwb": "neurokit_sdr.io.nwb",
     "read_calcium": "neurokit_sdr.io.calcium",
     "from_fluorescence": "neurokit_sdr.io.calcium",
     "subtract_neuropil": "neurokit_sdr.io.calcium",
