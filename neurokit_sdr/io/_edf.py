@@ -168,7 +168,7 @@ def _annotations(
     return onsets, found
 
 
-_ONSET = re.compile(rb"([+-]\d{1,15}(?:\.\d{0,18})?)(?:\x15(\d{0,15}(?:\.\d{0,18})?))?\x14")
+_ONSET = re.compile(rb"([+-]\d{1,15}(?:\.\d{0,30})?)(?:\x15(\d{0,15}(?:\.\d{0,30})?))?\x14")
 
 
 def _lists(data: bytes) -> list[tuple[float, float, list[str]]]:
@@ -226,11 +226,11 @@ def _padding(
 ) -> tuple[float, list[tuple[float, float, str]]]:
     """Seconds at the end that only fill the last record, and the annotations without their mark."""
     end = starts[-1] + (header.records - stretch[-1]) * float(header.duration)
-    last = annotations[-1] if annotations else (0.0, 0.0, "")
-    fills = last[2] == PADDING and last[1] > 0 and abs(last[0] + last[1] - end) < 1e-9 * (1 + end)
-    if not fills or last[1] >= float(header.duration):
-        return 0.0, annotations
-    return last[1], annotations[:-1]
+    for k, (onset, length, text) in enumerate(annotations):
+        fills = text == PADDING and abs(onset + length - end) < 1e-9 * (1 + abs(end))
+        if fills and 0 < length < float(header.duration):
+            return length, annotations[:k] + annotations[k + 1 :]
+    return 0.0, annotations
 
 
 # -- samples ------------------------------------------------------------------------------------

@@ -93,13 +93,12 @@ def is_edf(path: Path) -> bool:
         return False
     with path.open("rb") as stream:
         head = stream.read(HEADER)
-    fields = head[168:184], head[184:192], head[236:244], head[252:256]
+    fields = head[184:192], head[236:244], head[244:252], head[252:256]
     return (
         len(head) == HEADER
         and (head[:8] == b"0       " or head[:8] == _BDF_MAGIC)
-        and fields[1].strip().isdigit()
-        and fields[2].strip().lstrip(b"-").isdigit()
-        and fields[3].strip().isdigit()
+        # One damaged number does not make it another format.
+        and sum(f.strip().lstrip(b"-").isdigit() for f in fields) >= 2
     )
 
 

@@ -331,8 +331,10 @@ def _moment(seconds: float) -> bytes:
 
 
 def _plain(value: float) -> str:
-    """The shortest decimal that reads back as the same number, without an exponent."""
-    text = f"{Decimal(repr(float(value))):f}"
+    """The shortest decimal that reads back as the same number; of tiny ones, 18 decimals."""
+    text = repr(float(value))
+    if "e" in text:
+        text = f"{Decimal(text).quantize(Decimal(1).scaleb(-18)) if value < 1 else Decimal(text):f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,13 +40,18 @@ class Source(NamedTuple):
     options: tuple[tuple[str, Any], ...] = ()
 
 
-def open_neo(source: Source) -> Any:
+@contextmanager
+def opened(source: Source) -> Iterator[Any]:
     """A raw reader of neo, its header read."""
     import neo.rawio
 
     raw = getattr(neo.rawio, source.reader)(source.path, **dict(source.options))
-    raw.parse_header()
-    return raw
+    try:
+        raw.parse_header()
+        yield raw
+    finally:
+        for file in getattr(raw, "_nsx_fids", {}).values():  # which neo leaves open
+            file.close()
 
 
 def read_neo_signals(
@@ -70,8 +77,8 @@ def read_neo_signals(
     """
     path = check_file(path)
     source = Source(str(path), reader, options)
-    with distrust(path, format_name), collected_warnings(path):
-        return _read(path, open_neo(source), source, format_name, voltages)
+    with distrust(path, format_name), collected_warnings(path), opened(source) as raw:
+        return _read(path, raw, source, format_name, voltages)
 
 
 def _read(path: Path, raw: Any, source: Source, format_name: str, voltages: str) -> xr.DataTree:
@@ -207,8 +214,7 @@ def read_samples(
     start, stop, step = flat(key[0], sum(sizes))
     channels = np.atleast_1d(np.arange(len(gain))[key[1]])
     values = np.empty((max(stop - start, 0), channels.size))
-    with distrust(Path(source.path), source.reader):
-        raw = open_neo(source)
+    with distrust(Path(source.path), source.reader), opened(source) as raw:
         first = 0
         for segment, size in enumerate(sizes):
             low, high = max(start, first), min(stop, first + size)

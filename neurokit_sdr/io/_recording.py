@@ -34,15 +34,12 @@ def unique_names(names: Sequence[str], path: Path) -> list[str]:
         return list(names)
     repeated = sorted({n for n in names if names.count(n) > 1})
     taken = {n for n in names if n not in repeated}
-    unique = []
+    unique, next_number = [], dict.fromkeys(repeated, 0)
     for name in names:
-        if name in repeated:
-            name = _assemble.free_name(f"{name}-0", taken, suffix="copy")
-            number = 0
-            base = name.rpartition("-")[0]
-            while name in taken:
-                number += 1
-                name = f"{base}-{number}"
+        if name in next_number:
+            own = name
+            while (name := f"{own}-{next_number[own]}") in taken:
+                next_number[own] += 1
             taken.add(name)
         unique.append(name)
     _assemble.warn(
@@ -214,6 +211,8 @@ def collected_warnings(path: Path) -> Iterator[None]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
-    said = dict.fromkeys(" ".join(str(w.message).split()) for w in caught)
+    untold = (DeprecationWarning, FutureWarning, PendingDeprecationWarning, ResourceWarning)
+    told = [w for w in caught if not issubclass(w.category, untold)]
+    said = dict.fromkeys(" ".join(str(w.message).split()) for w in told)
     if said:
         _assemble.warn(f"{path.name}: {' '.join(said)}")
