@@ -235,6 +235,8 @@ def read_zarr(path: Path, table: Mapping[str, Any]) -> dict[str, xr.Dataset]:
             _check_codecs(inside, metadata)
             array = zarr.open_array(str(inside), mode="r", zarr_format=3)
             _check_array(item, array.shape, array.dtype, size)
+            if layout.stored_dtype(layout.dtype_of(item["dtype"]), item["name"]) is str:
+                array = _text_chunk(inside, tuple(array.shape), metadata)
             read = partial(_read_zarr, str(inside), item)
             attrs = layout.restore_attrs(item["attrs"], metadata.get("attributes", {}))
             variables[item["name"]] = _variable(item, read, attrs, budget, array)
@@ -303,6 +305,8 @@ def _read_hdf5(path: str, name: str, item: Mapping[str, Any], key: tuple[Any, ..
 def _read_zarr(path: str, item: Mapping[str, Any], key: tuple[Any, ...]) -> np.ndarray:
     try:
         array = import_zarr().open_array(path, mode="r", zarr_format=3)
+        if layout.dtype_of(item["dtype"]).kind in "UTSO":
+            array = _text_chunk(Path(path), array.shape, _zarr_metadata(Path(path)))
         return _values(array, key, item)
     except NeurokitError:
         raise
@@ -338,6 +342,37 @@ def _zarr_metadata(place: Path) -> dict[str, Any]:
     if not isinstance(found, dict) or not isinstance(found.get("attributes", {}), dict):
         raise FileFormatError(f"Expected a description in {place / 'zarr.json'}, found a list.")
     return found
+
+
+def _text_chunk(place: Path, shape: tuple[int, ...], metadata: Mapping[str, Any]) -> np.ndarray:
+    """Text of an array of one chunk: a number of items, then the length and bytes of each.
+
+    Read here, because the library makes room for as many items as the first bytes claim.
+    """
+    chunk = metadata["chunk_grid"]["configuration"]["chunk_shape"]
+    if [max(n, 1) for n in shape] != chunk:
+        raise FileFormatError(
+            f"Expected the text at {place} in one chunk, as nks.save writes it, found chunks of "
+            f"{chunk}: open the store with xarray.open_zarr."
+        )
+    raw = place.joinpath("c", *("0" for _ in shape)).read_bytes()
+    (number,) = np.frombuffer(raw, "<u4", 1).tolist()
+    if number != int(np.prod(shape)):
+        raise FileFormatError(
+            f"Expected {int(np.prod(shape))} items of text at {place}, found {number}: the store "
+            f"is damaged; copy it again."
+        )
+    items: list[Any] = []
+    start = 4
+    for _ in range(number):
+        (length,) = np.frombuffer(raw, "<u4", 1, start).tolist()
+        if start + 4 + length > len(raw):
+            raise FileFormatError(f"Text at {place} is cut off: copy the store again.")
+        items.append(raw[start + 4 : start + 4 + length].decode())
+        start += 4 + length
+    text = np.empty(shape, dtype=object)
+    text[...] = np.array([*items, None], dtype=object)[:-1].reshape(shape)
+    return text
 
 
 def _check_codecs(place: Path, metadata: Mapping[str, Any]) -> None:

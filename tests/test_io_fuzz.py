@@ -1,0 +1,30 @@
+"""A short run of the fuzz harness over every family of formats."""
+
+from __future__ import annotations
+
+import random
+import shutil
+
+import pytest
+from fuzz_readers import FAMILIES, damage, fuzz, read_whole
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_damaged_files_are_read_or_refused(family):
+    report = fuzz(family, 25, seed=1)
+    assert report.findings == []
+    assert sum(report.outcomes.values()) == 25
+
+
+def test_damage_is_the_same_for_the_same_seed(tmp_path):
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    FAMILIES["phy"](whole)
+    assert read_whole(whole) == "read"
+    made = []
+    for k in range(2):
+        copy = tmp_path / str(k)
+        shutil.copytree(whole, copy)
+        how = damage(copy, random.Random("x"))
+        made.append((how, [p.read_bytes() for p in sorted(copy.rglob("*")) if p.is_file()]))
+    assert made[0] == made[1]
