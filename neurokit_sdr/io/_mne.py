@@ -162,15 +162,25 @@ def _stamp(path: str) -> tuple[int, int]:
     return status.st_mtime_ns, status.st_size
 
 
+def _key(source: Source) -> Any:
+    """A recording, its file as it is now, and this process."""
+    return source, *_stamp(source.path), os.getpid()
+
+
 def _cached(source: Source) -> tuple[Any, threading.Lock]:
     """The opened recording, from this process's few last ones if the file is the same."""
-    key = (source, *_stamp(source.path), os.getpid())
+    key = _key(source)
     with _raws_lock:
         if key in _raws:
             _raws.move_to_end(key)
             return _raws[key]
     with opening(source.path):
-        found = (_open(source), threading.Lock())
+        raw = _open(source)
+    return _remember(key, raw)
+
+
+def _remember(key: Any, raw: Any) -> tuple[Any, threading.Lock]:
+    found = (raw, threading.Lock())
     with _raws_lock:
         _raws[key] = found
         while len(_raws) > _CACHED:
@@ -209,10 +219,10 @@ def _every_nth(raw: Any, rows: np.ndarray, start: int, stop: int, step: int) -> 
     if number == 0 or rows.size == 0:
         return np.empty((number, rows.size))
     if step == 1:
-        return raw[rows, start:stop][0].T
+        return raw.get_data(rows, start, stop, verbose="ERROR").T
     block = max(1, _BLOCK_VALUES // (rows.size * step)) * step
     parts = [
-        raw[rows, first : min(first + block, stop)][0][:, ::step].T
+        raw.get_data(rows, first, min(first + block, stop), verbose="ERROR")[:, ::step].T
         for first in range(start, stop, block)
     ]
     return np.concatenate(parts)
@@ -357,7 +367,7 @@ def _triggers(raw: Any, source: Source | None) -> dict[str, np.ndarray] | None:
     parts = []
     with opening(where) as said:
         rows = [raw.ch_names.index(n) for n in names]
-        values = raw[rows, :][0]
+        values = raw.get_data(rows, verbose="ERROR")
         info = mne.create_info(names, raw.info["sfreq"], "stim")
         lines = mne.io.RawArray(values, info, first_samp=raw.first_samp, copy="auto")
         for name in names:
@@ -385,7 +395,9 @@ def file_groups(
     source: Source, events: bool | None
 ) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
     """Open a recording and give :func:`raw_groups` of it, values left in the file."""
+    key = _key(source)
     raw = open_raw(source)
+    _remember(key, raw)
     with mne_errors(source.path):
         return raw_groups(raw, source, events=events)
 
