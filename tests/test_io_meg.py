@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from hypothesis import given, settings
+from strategies import evoked_datasets
 
 import neurokit_sdr as nks
 from neurokit_sdr.core import schema
@@ -382,8 +384,36 @@ def test_a_part_that_is_a_link_out_of_the_folder_is_refused(split_files, tmp_pat
     part = split_files.parent / "long_raw-1.fif"
     part.rename(tmp_path / "elsewhere.fif")
     part.symlink_to(tmp_path / "elsewhere.fif")
-    with pytest.raises(FileFormatError, match="link out of its folder"):
+    with pytest.raises(FileFormatError, match="leads out of the folder"):
         nks.io.read_meg(split_files)
+
+
+def test_links_out_of_a_recordings_folder_are_refused(tmp_path):
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"MEG41RS\0" + bytes(100))
+    ctf, bti = tmp_path / "x.ds", tmp_path / "run"
+    ctf.mkdir()
+    bti.mkdir()
+    (ctf / "x.res4").write_bytes(outside.read_bytes())
+    (ctf / "x.meg4").symlink_to(outside)
+    (bti / "c,rfDC").write_bytes(bytes(100))
+    (bti / "config").symlink_to(outside)
+    (tmp_path / "opm").mkdir()
+    opm = write_opm(tmp_path / "opm")
+    (tmp_path / "table").write_text("name")
+    table = next((tmp_path / "opm").glob("*_channels.tsv"))
+    table.unlink()
+    table.symlink_to(tmp_path / "table")
+    for path in (ctf, bti, opm):
+        with pytest.raises(FileFormatError, match="leads out of the folder"):
+            nks.io.read_meg(path)
+
+
+def test_the_path_itself_may_be_a_link(raw_file, tmp_path):
+    link = tmp_path / "links" / "y_raw.fif"
+    link.parent.mkdir()
+    link.symlink_to(raw_file)
+    assert nks.io.read_meg(link)["signal/signal"].values.shape == (2000, 5)
 
 
 # -- epochs -------------------------------------------------------------------------------------
@@ -752,6 +782,18 @@ def test_a_write_that_fails_leaves_nothing_and_the_old_file(tmp_path, monkeypatc
 def test_the_name_must_be_that_of_a_fif(tmp_path):
     with pytest.raises(ParameterError, match=r"ends in \.fif"):
         nks.io.write_fif(simple(), tmp_path / "x.edf")
+
+
+@given(evoked_datasets())
+@settings(max_examples=15, deadline=None)
+def test_averages_go_through_mne_without_loss(evoked):
+    schema.check(evoked, "evoked")
+    known = evoked.drop_attrs(deep=False).assign_attrs(sampling_rate=250.0)
+    back = from_mne(to_mne(known))["evoked"].to_dataset()
+    assert np.array_equal(back["signal"].values, evoked["signal"].values)
+    for name in ("condition", "n_averaged", "channel", "channel_type", "channel_unit", "bad"):
+        assert np.array_equal(back[name].values, evoked[name].values)
+    assert np.allclose(back["time"].values, evoked["time"].values, rtol=0, atol=1e-15)
 
 
 # -- other formats ------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from neurokit_sdr.core.errors import FileFormatError
+from neurokit_sdr.core.files import check_inside
 
 _HEAD = struct.Struct(">iiii")
 _ENTRY = struct.Struct(">iiii")
@@ -169,9 +170,4 @@ def _check_next_name(raw: bytes, path: Path) -> None:
             f"{path} names {name!r} as its next part, which lies outside its folder; it was not "
             f"opened. The parts of a split recording belong in one folder."
         )
-    following = path.parent / name
-    if following.is_symlink() and following.resolve().parent != path.parent.resolve():
-        raise FileFormatError(
-            f"{path} goes on in {name}, which is a link out of its folder; it was not followed. "
-            f"Copy that part into the folder."
-        )
+    check_inside(path.parent / name, path.parent)

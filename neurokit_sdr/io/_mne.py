@@ -138,7 +138,8 @@ def _check_files(raw: Any, path: Path) -> None:
     """A recording may lie in several files, all of them beside or inside its path."""
     home = (path if path.is_dir() else path.parent).resolve()
     for file in raw.filenames:
-        if file is not None and not Path(file).resolve().is_relative_to(home):
+        there = None if file is None else Path(file).resolve()
+        if there is not None and there != path.resolve() and not there.is_relative_to(home):
             raise FileFormatError(
                 f"{path} keeps its samples in {file}, outside its folder; they are not read. Put "
                 f"the recording's files into one folder."

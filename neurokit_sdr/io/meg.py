@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import struct
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import xarray as xr
 
 from neurokit_sdr.core.errors import FileFormatError, ParameterError
-from neurokit_sdr.core.files import check_file
+from neurokit_sdr.core.files import check_file, check_inside
 from neurokit_sdr.io import _assemble, _fif, _lazy, _mne, _mne_epochs
 from neurokit_sdr.io._registry import Reader
 
@@ -145,18 +146,32 @@ def _format_of(path: Path) -> tuple[str, Path, dict[str, Any]] | None:
     if _fif.is_fif(path):
         return "fif", path, {}
     if is_ctf(path):
+        _check_folder(path)
         # MNE's default would cut off what follows where the acquisition's clock stands still.
         return "read_raw_ctf", path, {"system_clock": "ignore"}
     pdf = bti_file(path)
     if pdf is not None:
+        for name in ("config", "hs_file", pdf.name):
+            check_inside(pdf.parent / name, pdf.parent)
         shape = "hs_file" if (pdf.parent / "hs_file").is_file() else None
         return "read_raw_bti", pdf, {"head_shape_fname": shape}
     if is_kit(path):
         return "read_raw_kit", path, {}
     if is_fil(path):
+        stem = path.name.removesuffix("_meg.bin")
+        for beside in path.parent.glob(f"{glob.escape(stem)}_*"):
+            check_inside(beside, path.parent)
         return "read_raw_fil", path, {}
     opener = _OTHER.get(path.suffix.lower())
+    if opener and path.is_dir():
+        _check_folder(path)
     return (opener, path, {}) if opener else None
+
+
+def _check_folder(path: Path) -> None:
+    """A recording that is a folder keeps its files in it."""
+    for file in path.rglob("*"):
+        check_inside(file, path)
 
 
 def is_ctf(path: Path) -> bool:
