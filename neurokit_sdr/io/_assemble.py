@@ -201,7 +201,8 @@ def session(groups: Mapping[str, xr.Dataset], attrs: Mapping[str, Any]) -> xr.Da
     """Put Datasets under their groups, metadata on the root."""
     tree = xr.DataTree.from_dict({"/": xr.Dataset(attrs=dict(attrs)), **groups})
     for name, dataset in groups.items():
-        kind = name.strip("/")
-        if kind in schema.KINDS:
+        kind = name.strip("/").split("/")[0]
+        leads_on = not dataset.variables and any(g.startswith(f"{name}/") for g in groups)
+        if kind in schema.KINDS and not leads_on:
             schema.check(dataset, kind)
     return tree

@@ -153,7 +153,7 @@ class _Reader(Reading):
             described, notes = split_mark(subject.description)
             for name in subject.__nwbfields__:
                 field = name["name"] if isinstance(name, dict) else name
-                if field in notes.get("made_up", []):
+                if field.partition("__")[0] in notes.get("made_up", []):
                     continue
                 key = field if field.startswith("subject_") else f"subject_{field}"
                 found[key] = described if field == "description" else getattr(subject, field, None)

@@ -40,7 +40,7 @@ def read_planes(reading: Reading, series: list[Any]) -> None:
     """Every plane into ``/calcium`` and ``/rois``, with a name where there are several."""
     tables = {
         t.object_id: t
-        for t in reading.file.objects.values()
+        for t in sorted(reading.file.objects.values(), key=address)
         if is_a(t, "PlaneSegmentation") and not split_mark(t.description)[1]
     }
     parts = _recordings(reading, series, tables)

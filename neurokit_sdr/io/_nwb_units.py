@@ -39,7 +39,7 @@ def find_units(reading: Reading, needed: bool) -> dict[str, Any]:
             )
         return {}
     found: dict[str, Any] = {}
-    for table in tables:
+    for table in sorted(tables, key=address):
         _, mark = split_mark(table.description)
         alone = table is reading.file.units or len(tables) == 1
         group = mark.get("group") or ("/spikes" if alone else f"/spikes/{table.name}")

@@ -462,6 +462,7 @@ class _Writer:
             g: encode_attrs(d.attrs)
             for g, d in self.groups.items()
             if _MODULES.get(first := g.strip("/").split("/")[0], first) == name
+            and (d.variables or d.attrs)
         }
         return self.file.create_processing_module(
             name=name, description=add_mark(f"{name} of the recording", groups=inside)
