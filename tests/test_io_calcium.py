@@ -1210,3 +1210,74 @@ def test_pickletools_agrees_that_the_harmful_programs_are_pickles(tmp_path):
     programs = harmful(tmp_path / "x")
     for name in ("system", "f2py", "stack global", "ndarray itself"):
         assert [op.name for op, _, _ in pickletools.genops(programs[name])][-1] == "STOP"
+
+
+# -- published recordings -----------------------------------------------------------------------
+
+
+def test_worms_equal_what_h5py_says(data_folder):
+    session = nks.io.fetch_example("celegans")
+    paths = sorted((data_folder / "calcium/celegans").glob("*.h5"))
+    names = [p.name.removesuffix("-data.h5") for p in paths]
+    assert list(session["calcium"].children) == names
+    with (data_folder / "calcium/celegans/neuron_labels.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    for path, name in zip(paths, names, strict=True):
+        data = schema.check(session[f"/calcium/{name}"].to_dataset(), "calcium")
+        behavior = session[f"/behavior/{name}"].to_dataset()
+        events = schema.check(session[f"/events/{name}"].to_dataset(), "events")
+        with h5py.File(path) as file:
+            assert np.array_equal(data["fluorescence"], file["gcamp/trace_array_original"])
+            assert np.array_equal(data["f_over_f20"], file["gcamp/traces_array_F_F20"])
+            assert np.array_equal(data["zscore"], file["gcamp/trace_array"])
+            clock = file["timing/timestamp_confocal"][:]
+            assert np.array_equal(data["time"], clock - clock[0])
+            kept = {*behavior.data_vars, "reversal_events"}
+            assert kept == set(file["behavior"])
+            for key in behavior.data_vars:
+                np.testing.assert_array_equal(behavior[key], file["behavior"][key])
+            first, last = file["behavior/reversal_events"][:]
+            assert np.array_equal(
+                session[f"/camera/{name}/time"], file["timing/timestamp_nir"][:] - clock[0]
+            )
+            assert (
+                session[f"/neuropal/{name}/roi_match"].size
+                == file["neuropal_registration/roi_match"].size
+            )
+        reverse = behavior["reversal_vec"].values
+        # Counted from 1, ends included: the volumes so marked are those of the events.
+        marked = np.zeros(reverse.size, dtype=int)
+        for a, b in zip(first, last, strict=True):
+            marked[a - 1 : b] = 1
+        assert (marked == reverse).mean() > 0.95
+        assert np.array_equal(events["event_onset"], data["time"].values[first - 1])
+        own = {int(r["trace_index_1based"]): r for r in rows if r["recording"] == name}
+        known = data["label"].values != ""
+        assert known.sum() == len(own)
+        for k in np.flatnonzero(known):
+            row = own[k + 1]
+            assert data["label"].values[k] == row["label"]
+            assert data["label_confidence"].values[k] == float(row["confidence"])
+    # Left and right of a pair are alike: the labels sit on the right columns.
+    one = session[f"/calcium/{names[0]}"].to_dataset()
+    pair = [one["zscore"].values[:, list(one["label"].values).index(n)] for n in ("AVAL", "AVAR")]
+    assert np.corrcoef(pair)[0, 1] > 0.5
+
+
+def test_fish_equals_what_numpy_says(data_folder):
+    session = nks.io.fetch_example("zebrafish")
+    data = schema.check(session["/calcium"].to_dataset(), "calcium")
+    stem = data_folder / "calcium/zebrafish/zf_20170215-f3/zf_20170215-f3"
+    activity = np.loadtxt(f"{stem}_activity_matrix.csv", delimiter=",")
+    place = np.loadtxt(f"{stem}_cell_coordinates.csv", delimiter=",")
+    assert np.array_equal(data["dff"].values, activity.T)
+    assert np.array_equal(data["cell_x"].values, place[:, 0])
+    assert even_clock(data) == (0.0, 2.2)
+    lines = Path(f"{stem}_assembly_assignments.csv").read_text().splitlines()
+    for k, line in enumerate(lines):
+        members = [int(n) for n in line.split(",")]
+        assert data["unit"].values[data["in_assembly"].values[k]].tolist() == members
+    # Cells of an assembly are alike: its numbers count from 1.
+    alike = np.corrcoef(activity)
+    for inside in data["in_assembly"].values:
+        assert alike[np.ix_(inside, inside)].mean() > alike[np.ix_(inside, ~inside)].mean()
