@@ -137,6 +137,7 @@ def test_every_required_variable_is_required(kind):
         "calcium": calcium(),
         "rois": rois(),
         "signal": signal(),
+        "evoked": signal().expand_dims("condition").transpose("condition", "time", "channel"),
         "trials": intervals([0], [1]),
         "epochs": intervals([0], [1], "epoch"),
         "events": xr.Dataset(

@@ -13,7 +13,7 @@ import xarray as xr
 
 from neurokit_sdr.core.clock import even_time
 from neurokit_sdr.core.errors import FileFormatError
-from neurokit_sdr.io import _assemble, _lazy, _mne, _mne_info
+from neurokit_sdr.io import _assemble, _lazy, _mne, _mne_info, _mne_json
 
 _OWN = ("event_sample", "event_value", "event_previous_value", "event_label", "event_onset")
 
@@ -51,7 +51,7 @@ def epochs_groups(
     groups |= _mne_info.info_groups(info)
     arrays: list[np.ndarray] = []
     known = {
-        name: _mne_info.encode(getattr(epochs, name), arrays)
+        name: _mne_json.encode(getattr(epochs, name), arrays)
         for name in ("event_id", "reject", "flat", "reject_tmin", "reject_tmax")
     }
     groups["/mne_info"]["epochs"] = ((), np.array(json.dumps(known), dtype=np.str_))

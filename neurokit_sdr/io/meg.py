@@ -316,7 +316,7 @@ def write_fif(data: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> N
     >>> bool((back["/signal/signal"].values == np.eye(4, 2)).all())
     True
     """
-    from neurokit_sdr.io._interop_mne import save_fif
+    from neurokit_sdr.io._fif_write import save_fif
 
     path = Path(path).expanduser()
     if not path.name.endswith((".fif", ".fif.gz")):
