@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import pickle
 import struct
 import warnings
@@ -352,7 +353,8 @@ def test_lazy_values_work_in_other_processes(tmp_path):
     assert np.array_equal(pickle.loads(pickle.dumps(lazy)).values, lazy.values)
     chunked = signal_of(nks.io.read_seeg(path, chunks={"time": 20}))["signal"]
     assert chunked.chunksizes["time"] == (20, 20, 10)
-    with ProcessPoolExecutor(1) as pool:
+    # Not a fork: that would copy the locks of dask's threads as other tests left them.
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         assert np.array_equal(pool.submit(values_of, chunked).result(), lazy.values)
 
 

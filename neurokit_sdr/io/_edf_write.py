@@ -250,14 +250,12 @@ def _exact(value: float) -> str | None:
 
 def _tight(data: xr.Dataset, channel: int, low: float, high: float) -> Scaling:
     unit = str(data["channel_unit"].values[channel])
-    choices = {unit: 1.0}
+    name, factor = unit, 1.0
     if unit == "V":
-        choices = {u: VOLTS[u] for u in ("uV", "nV", "mV", "V")}
-    largest = max(abs(low), abs(high))
-    # Eight characters: the numbers to be written should use them well.
-    name, factor = min(
-        choices.items(), key=lambda c: 0 if not largest or 0.1 <= largest / c[1] < 1e6 else 1
-    )
+        # Eight characters: the unit whose numbers use them well, microvolts where they do.
+        largest = max(abs(low), abs(high)) * 1e6
+        name = "uV" if not largest or 0.1 <= largest < 1e6 else "nV" if largest < 0.1 else "V"
+        factor = VOLTS[name]
     low, high = low / factor, high / factor
     if low == high:
         low, high = (-1.0, 1.0) if not low else (min(low, 0.0), max(low, 0.0))
