@@ -163,9 +163,7 @@ def _evoked(folder: Path) -> Path:
 
 
 def _edf(folder: Path) -> Path:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        nks.io.write_edf(_signal(), folder / "a.edf")
+    nks.io.write_edf(_signal(), folder / "a.edf")
     return folder / "a.edf"
 
 
@@ -180,9 +178,7 @@ def _bdf(folder: Path) -> Path:
 
 
 def _bids(folder: Path) -> Path:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        nks.io.write_bids(_signal(), folder / "bids", subject="01", task="rest")
+    nks.io.write_bids(_signal(), folder / "bids", subject="01", task="rest")
     return folder / "bids"
 
 
@@ -215,9 +211,7 @@ def _matlab(folder: Path) -> Path:
     segment.spiketrains.append(neo.SpikeTrain([0.1, 0.2], units="s", t_stop=1.0, name="a"))
     block = neo.Block()
     block.segments.append(segment)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        neo.io.NeoMatlabIO(str(folder / "a.mat")).write_block(block)
+    neo.io.NeoMatlabIO(str(folder / "a.mat")).write_block(block)
     return folder / "a.mat"
 
 
@@ -374,55 +368,61 @@ def _ran_out_of_memory(error: BaseException | None) -> bool:
     return False
 
 
-def work(connection: Any, seed: str) -> None:
+def work(connection: Any) -> None:
     """Read what is sent, one path after the other, under a limit on memory."""
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)  # libraries print on the way
         os.dup2(nowhere.fileno(), 1)
     warnings.simplefilter("ignore")
-    with contextlib.suppress(Exception):
-        read_whole(Path(seed))  # imports what it takes
-    limit_memory()
-    connection.send("ready")
     while True:
-        path = connection.recv()
-        if path is None:
-            return
+        path, whole = connection.recv()
+        if whole:
+            limit_memory(None)
         try:
             outcome = read_whole(Path(path))
         except MemoryError as error:
             outcome = f"memory: {error}"
         except BaseException as error:
             outcome = f"error: {type(error).__name__}: {error}"
+        if whole:  # what it takes is imported now
+            limit_memory(GIGABYTE)
         connection.send(outcome[:500])
 
 
-def limit_memory() -> None:
-    """One gigabyte more than what is taken now."""
-    if sys.platform == "linux":
-        import resource
+def limit_memory(more: int | None) -> None:
+    """So many bytes more than what is taken now; None takes the limit away."""
+    if sys.platform != "linux":
+        return
+    import resource
 
-        taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (taken + GIGABYTE,) * 2)
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (hard if more is None else taken + more, hard))
 
 
 class Worker:
     """A process that reads, and another in its place when it died."""
 
-    def __init__(self, seed: Path) -> None:
-        self.seed = seed
+    def __init__(self) -> None:
+        self.whole: Path | None = None
         self.start()
 
     def start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=work, args=(theirs, str(self.seed)), daemon=True)
+        self.process = context.Process(target=work, args=(theirs,), daemon=True)
         self.process.start()
         theirs.close()
-        self.connection.recv()
+
+    def warm_up(self, whole: Path) -> str:
+        """Read a valid file, however long its libraries take to load."""
+        self.whole = whole
+        self.connection.send((str(whole), True))
+        return self.connection.recv()
 
     def read(self, path: Path) -> str:
-        self.connection.send(str(path))
+        """What becomes of a file."""
+        self.connection.send((str(path), False))
         try:
             if self.connection.poll(SECONDS):
                 return self.connection.recv()
@@ -432,9 +432,12 @@ class Worker:
             outcome = f"crash: exit code {self.process.exitcode}"
         self.stop()
         self.start()
+        if self.whole is not None:
+            self.warm_up(self.whole)
         return outcome
 
     def stop(self) -> None:
+        """End the process."""
         self.process.kill()
         self.process.join()
         self.connection.close()
@@ -450,34 +453,33 @@ class Report:
     slowest: float = 0.0
 
 
-def fuzz(family: str, number: int, seed: int = 0, keep: Path | None = None) -> Report:
+def fuzz(
+    worker: Worker, family: str, number: int, seed: int = 0, keep: Path | None = None
+) -> Report:
     """Damage a valid file ``number`` times and read each; findings name seed and damage."""
     report = Report(family)
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         (root / "whole").mkdir()
-        whole = FAMILIES[family](root / "whole")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # libraries' opinions about what they write here
+            whole = FAMILIES[family](root / "whole")
         relative = whole.relative_to(root / "whole")
-        worker = Worker(whole)
-        try:
-            if (found := worker.read(whole)) != "read":
-                report.findings.append(f"the whole file: {found}")
-            for k in range(number):
-                rng = random.Random(f"{family} {seed} {k}")
-                copy = root / f"copy{k}"
-                shutil.copytree(root / "whole", copy, symlinks=True)
-                how = damage(copy, rng)
-                begun = time.perf_counter()
-                outcome = worker.read(copy / relative)
-                report.slowest = max(report.slowest, time.perf_counter() - begun)
-                report.outcomes[outcome.partition(":")[0]] += 1
-                if outcome not in ("read", "refused"):
-                    report.findings.append(f"{family} seed {seed} file {k} ({how}): {outcome}")
-                    if keep is not None:
-                        shutil.copytree(copy, keep / f"{family}_{seed}_{k}", dirs_exist_ok=True)
-                shutil.rmtree(copy)
-        finally:
-            worker.stop()
+        if (found := worker.warm_up(whole)) != "read":
+            report.findings.append(f"the whole file: {found}")
+        for k in range(number):
+            copy = root / f"copy{k}"
+            shutil.copytree(root / "whole", copy, symlinks=True)
+            how = damage(copy, random.Random(f"{family} {seed} {k}"))
+            begun = time.perf_counter()
+            outcome = worker.read(copy / relative)
+            report.slowest = max(report.slowest, time.perf_counter() - begun)
+            report.outcomes[outcome.partition(":")[0]] += 1
+            if outcome not in ("read", "refused"):
+                report.findings.append(f"{family} seed {seed} file {k} ({how}): {outcome}")
+                if keep is not None:
+                    shutil.copytree(copy, keep / f"{family}_{seed}_{k}", dirs_exist_ok=True)
+            shutil.rmtree(copy)
     return report
 
 
@@ -491,12 +493,14 @@ def main() -> None:
     options = parser.parse_args()
     families = list(FAMILIES) if "all" in options.family else options.family
     found = 0
+    worker = Worker()
     for family in families:
-        report = fuzz(family, options.n, options.seed, options.keep)
+        report = fuzz(worker, family, options.n, options.seed, options.keep)
         print(f"{family}: {dict(report.outcomes)}, slowest {report.slowest:.1f} s", flush=True)
         for text in report.findings:
             print(f"  {text}", flush=True)
         found += len(report.findings)
+    worker.stop()
     sys.exit(1 if found else 0)
 
 

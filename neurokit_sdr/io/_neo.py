@@ -6,6 +6,8 @@ import inspect
 import itertools
 import logging
 import re
+import subprocess
+import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -130,8 +132,27 @@ def _other_hdf5(path: Path) -> set[str]:
     return (set() if is_nix else {"NixIO"}) | (set() if is_mearec else {"MEArecIO"})
 
 
+def _check_matlab(path: Path) -> None:
+    """Raise where SciPy's reader, which neo calls, dies of a damaged MATLAB file.
+
+    It does so without an exception; another process is asked to read the file first.
+    """
+    code = "import sys, scipy.io; scipy.io.loadmat(sys.argv[1])"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(path)], capture_output=True, timeout=60, check=False
+        )
+        died = done.returncode != 0
+    except subprocess.TimeoutExpired:
+        died = True
+    if died:
+        raise FileFormatError(f"{path} is no whole MATLAB file: copy or export it again.")
+
+
 def _read_blocks(reader: Any, path: Path) -> list[Any]:
     """All blocks of a file, without loading signals where the reader can do so."""
+    if reader.__name__ == "NeoMatlabIO":
+        _check_matlab(path)
     with warnings.catch_warnings():
         # Readers that try a file which is not theirs warn on the way; what is kept is checked here.
         warnings.simplefilter("ignore")

@@ -325,8 +325,12 @@ def _values(array: Any, key: tuple[Any, ...], item: Mapping[str, Any]) -> np.nda
     dtype = layout.dtype_of(item["dtype"])
     if dtype.kind == "c":
         key = (*key, slice(None))
+    if all(isinstance(k, slice) for k in key) and all(
+        k.indices(n) == (0, n, 1) for k, n in zip(key, array.shape, strict=True)
+    ):
+        key = ()  # the whole array: HDF5 then copies it without looking at each row
     if dtype.kind in "UTSO":
-        raw = np.asarray(array[key if array.shape else ()], dtype=object)
+        raw = np.asarray(array[key], dtype=object)
         return layout.decode_values(raw, dtype, bool(item.get("escaped")))
     return layout.decode_values(np.asarray(array[key]), dtype, False)
 
