@@ -8,7 +8,6 @@ its own with a limit on time and memory. ``FAMILY`` is a key of :data:`FAMILIES`
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib
 import multiprocessing
 import os
