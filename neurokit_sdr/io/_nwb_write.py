@@ -178,7 +178,7 @@ class _Writer:
         for name, dataset in self.groups.items():
             if name.split("/")[1] == "spikes" and "spike_time" in dataset:
                 self._units(name, dataset)
-            elif name in ("/trials", "/epochs", "/events"):
+            elif name in ("/trials", "/epochs", "/events") and dataset.variables:
                 self._intervals(name, dataset)
             else:
                 self._series(name, dataset)
