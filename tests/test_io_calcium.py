@@ -1174,23 +1174,29 @@ def test_regions_of_interest_that_cannot_be_drawn():
 @pytest.mark.filterwarnings("ignore:minian also holds")
 def test_chunks_survive_a_process_boundary(tmp_path):
     pytest.importorskip("dask")
-    for path in (
+    paths = (
         suite2p_plane(tmp_path / "plane0"),
         caiman_file(tmp_path / "a.hdf5"),
         minian_stores(tmp_path / "minian", 3),
-    ):
+    )
+    traces = []
+    for path in paths:
         session = nks.io.read_calcium(path, sampling_rate=10.0, chunks={"time": 7})
-        light = session["/calcium/fluorescence"]
-        assert light.chunksizes["time"][0] == 7
-        script = tmp_path / "load.py"
-        (tmp_path / "light.pickle").write_bytes(pickle.dumps(light.data))
-        script.write_text(
-            "import pickle, sys\n"
-            f"a = pickle.loads(open({str(tmp_path / 'light.pickle')!r}, 'rb').read())\n"
-            "print(float(a[3:9].sum().compute(scheduler='synchronous')))\n"
-        )
-        done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
-        assert float(done.stdout) == float(light[3:9].sum())
+        traces.append(session["/calcium/fluorescence"])
+        assert traces[-1].chunksizes["time"][0] == 7
+    (tmp_path / "traces.pickle").write_bytes(pickle.dumps([t.data for t in traces]))
+    program = (
+        "import pickle, sys\n"
+        "for a in pickle.loads(open(sys.argv[1], 'rb').read()):\n"
+        "    print(float(a[3:9].sum().compute(scheduler='synchronous')))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "traces.pickle")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert [float(n) for n in done.stdout.split()] == [float(t[3:9].sum()) for t in traces]
     with pytest.raises(ParameterError, match="chunks of dimensions"):
         nks.io.read_calcium(path, chunks={"channel": 1}, sampling_rate=1.0)
 
@@ -1281,3 +1287,13 @@ def test_fish_equals_what_numpy_says(data_folder):
     alike = np.corrcoef(activity)
     for inside in data["in_assembly"].values:
         assert alike[np.ix_(inside, inside)].mean() > alike[np.ix_(inside, ~inside)].mean()
+
+
+def test_files_that_change_after_they_were_opened(tmp_path):
+    folder, path = suite2p_plane(tmp_path / "plane0"), caiman_file(tmp_path / "a.hdf5")
+    opened = [nks.io.read_calcium(p)["/calcium/fluorescence"] for p in (folder, path)]
+    (folder / "F.npy").write_bytes((folder / "F.npy").read_bytes()[:200])
+    path.unlink()
+    for light in opened:
+        with pytest.raises(FileFormatError, match=r"cut off|was changed or moved since"):
+            light.load()

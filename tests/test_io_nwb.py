@@ -21,7 +21,7 @@ from neurokit_sdr.core.errors import DataWarning, FileFormatError, ParameterErro
 from neurokit_sdr.snn import observe
 
 FILE_SETTINGS = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 #: What pynwb says itself of the files that these tests make wrong on purpose.
 SAID = pytest.mark.filterwarnings(

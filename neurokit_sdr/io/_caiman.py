@@ -16,7 +16,7 @@ import xarray as xr
 from neurokit_sdr.core.errors import FileFormatError, NeurokitError
 from neurokit_sdr.core.files import check_hdf5
 from neurokit_sdr.io import _assemble, _imaging
-from neurokit_sdr.io._lazy import lazy_variable
+from neurokit_sdr.io._lazy import lazy_variable, values_of
 
 #: Traces of ``estimates``, all (component, frame), and what they become.
 _TRACES = {
@@ -65,14 +65,14 @@ def read_caiman(path: Path, sampling_rate: float | None = None) -> xr.DataTree:
 
 def _read_rows(path: str, names: tuple[str, ...], key: tuple[Any, ...]) -> np.ndarray:
     """Part of (time, unit) from datasets of (component, frame), summed."""
-    with h5py.File(path, "r") as file:
+    with values_of(path), h5py.File(path, "r") as file:
         parts = [file[f"estimates/{name}"][key[::-1]] for name in names]
     total = parts[0] if len(parts) == 1 else np.add(*parts)
     return total.T
 
 
 def _read_part(path: str, name: str, key: tuple[Any, ...]) -> np.ndarray:
-    with h5py.File(path, "r") as file:
+    with values_of(path), h5py.File(path, "r") as file:
         return np.asarray(file[name][key])
 
 

@@ -3,13 +3,39 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import xarray as xr
 
-from neurokit_sdr.core.errors import MissingDependencyError, ParameterError
+from neurokit_sdr.core.errors import (
+    FileFormatError,
+    MissingDependencyError,
+    NeurokitError,
+    ParameterError,
+)
 from neurokit_sdr.core.lazy import lazy_variable as lazy_variable
+
+
+@contextmanager
+def values_of(path: Any) -> Iterator[None]:
+    """Turn what damaged or missing values raise, where they are needed, into one error.
+
+    Raises
+    ------
+    FileFormatError
+        Naming the file.
+    """
+    try:
+        yield
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError, IndexError) as error:
+        if isinstance(error, NeurokitError):
+            raise
+        raise FileFormatError(
+            f"{path} was opened, but values in it cannot be read ({type(error).__name__}: "
+            f"{error}): it is damaged, or was changed or moved since; read it again."
+        ) from error
 
 
 def chunked(session: xr.DataTree, chunks: Any) -> xr.DataTree:

@@ -12,7 +12,7 @@ import xarray as xr
 
 from neurokit_sdr.core.errors import FileFormatError
 from neurokit_sdr.io import _assemble, _imaging
-from neurokit_sdr.io._lazy import lazy_variable
+from neurokit_sdr.io._lazy import lazy_variable, values_of
 from neurokit_sdr.io._marks import split_mark
 from neurokit_sdr.io._nwb_tables import (
     Reading,
@@ -282,7 +282,7 @@ def _read_masks(path: str, name: str, rows: np.ndarray | None, key: tuple[Any, .
     import h5py
 
     unit, y, x, *z = key
-    with h5py.File(path, "r") as file:
+    with values_of(path), h5py.File(path, "r") as file:
         stored = file[name]
         if rows is None:
             values = stored[(unit, x, y, *z)]

@@ -13,7 +13,7 @@ import xarray as xr
 from neurokit_sdr.core.clock import even_time
 from neurokit_sdr.core.errors import FileFormatError
 from neurokit_sdr.io._assemble import free_name, plain_array, plain_attrs
-from neurokit_sdr.io._lazy import lazy_variable
+from neurokit_sdr.io._lazy import lazy_variable, values_of
 from neurokit_sdr.io._marks import split_mark
 
 #: Covariates with more values than this stay in the file until they are used ...
@@ -38,7 +38,7 @@ def read_scaled(
     import h5py
 
     # Opened for each read: an open handle could not travel to another process.
-    with h5py.File(path, "r") as file:
+    with values_of(path), h5py.File(path, "r") as file:
         stored = file[name]
         if stored.ndim < len(key):
             values = np.asarray(stored[key[0]])

@@ -17,7 +17,7 @@ import xarray as xr
 from neurokit_sdr.core.errors import FileFormatError
 from neurokit_sdr.core.files import check_file, check_inside
 from neurokit_sdr.io import _assemble, _imaging
-from neurokit_sdr.io._lazy import lazy_variable
+from neurokit_sdr.io._lazy import lazy_variable, values_of
 from neurokit_sdr.io._unpickle import load_object_array
 
 #: Files of traces, and what they become.
@@ -129,8 +129,13 @@ def npy_header(path: Path) -> tuple[tuple[int, ...], np.dtype, bool, int]:
 
 def _read_trace(path: str, key: tuple[Any, ...]) -> np.ndarray:
     """Part of (time, unit) from a file of (unit, time)."""
-    shape, dtype, fortran, offset = npy_header(Path(path))
-    time, unit = key
+    with values_of(path):
+        return _part(path, *key, *npy_header(Path(path)))
+
+
+def _part(
+    path: str, time: Any, unit: Any, shape: Any, dtype: Any, fortran: bool, offset: int
+) -> np.ndarray:
     whole = isinstance(time, slice) and time.indices(shape[1]) == (0, shape[1], 1)
     if whole and isinstance(unit, slice) and unit.step in (None, 1) and not fortran:
         first, stop, _ = unit.indices(shape[0])
@@ -140,8 +145,7 @@ def _read_trace(path: str, key: tuple[Any, ...]) -> np.ndarray:
         return values.reshape(rows, shape[1]).T
     if 0 in shape:
         return np.zeros(shape, dtype)[unit, time].T
-    order = "F" if fortran else "C"
-    mapped = np.memmap(path, dtype, "r", offset, shape, order)  # type: ignore[call-overload]
+    mapped: Any = np.memmap(path, dtype, "r", offset, tuple(shape), "F" if fortran else "C")
     return np.array(mapped[unit, time]).T
 
 
