@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from neurokit_sdr.core.errors import FileFormatError
+from neurokit_sdr.core.errors import FileFormatError, MissingDependencyError
 from neurokit_sdr.core.files import check_file, check_inside
 from neurokit_sdr.io._contacts import on_signal
 from neurokit_sdr.io._lazy import lazy_variable
-from neurokit_sdr.io._mne import read_with_mne
+from neurokit_sdr.io._mne import import_mne, read_with_mne
 from neurokit_sdr.io._neo_signals import read_neo_signals
 from neurokit_sdr.io._recording import flat
 
@@ -156,6 +156,10 @@ def read_mef3(path: Path) -> xr.DataTree:
             check_mef_file(file)
         elif file.suffix == ".tdat":
             check_mef_file(file, body=False)
+    if not hasattr(import_mne().io, "read_raw_mef"):
+        raise MissingDependencyError(
+            "MEF3 needs a newer MNE, one with mne.io.read_raw_mef: pip install --upgrade mne."
+        )
     return on_signal(_with_mne(path, "read_raw_mef"), partial(_checked, str(path)))
 
 
