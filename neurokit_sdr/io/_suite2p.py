@@ -129,8 +129,9 @@ def npy_header(path: Path) -> tuple[tuple[int, ...], np.dtype, bool, int]:
 
 def _read_trace(path: str, key: tuple[Any, ...]) -> np.ndarray:
     """Part of (time, unit) from a file of (unit, time)."""
+    time, unit = key
     with values_of(path):
-        return _part(path, *key, *npy_header(Path(path)))
+        return _part(path, time, unit, *npy_header(Path(path)))
 
 
 def _part(
