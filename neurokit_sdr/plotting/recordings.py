@@ -106,7 +106,8 @@ def traces(
     _scale_bars(ax, units, height * _SPACING)
     names = [plain(name) for name in array[array.dims[1]].values]
     ax.set_yticks(range(n_rows), names, fontsize="small")
-    ax.set_ylim(n_rows - 0.2, -0.8)
+    peak = np.nanmin(ax.lines[0].get_ydata(), initial=0.0)  # the axis points down
+    ax.set_ylim(n_rows - 0.2, min(-0.8, peak - 0.1))
     ax.set_xlim(time[0], time[-1] if time[-1] > time[0] else None)
     ax.set_xlabel(label(shown["time"], "time", "s"))
     total = array.attrs.get("total", n_rows)
