@@ -124,6 +124,9 @@ def row_ends(index: Any, length: int, name: str) -> np.ndarray:
 
 def column_values(column: Any) -> np.ndarray | None:
     """Values of one flat column; None where NetCDF could not hold them."""
+    names = _names_referred_to(column.data)
+    if names is not None:
+        return names
     values = column.data[:]
     elements = getattr(column, "elements", None)
     if elements is not None and not callable(elements):  # EnumData: codes of a list of words
@@ -134,6 +137,17 @@ def column_values(column: Any) -> np.ndarray | None:
     if len(values) and hasattr(values[0], "object_id"):  # references to named objects
         values = [v.name for v in values]
     return plain_array(values)
+
+
+def _names_referred_to(data: Any) -> np.ndarray | None:
+    """Names of the objects that a column refers to, without making the objects; else None."""
+    import h5py
+
+    stored = getattr(data, "dataset", None)
+    if not isinstance(stored, h5py.Dataset) or stored.dtype != h5py.ref_dtype or stored.ndim != 1:
+        return None
+    named = [stored.file[reference].name if reference else "" for reference in stored[:]]
+    return np.array([name.rpartition("/")[2] for name in named], dtype=np.str_)
 
 
 def read_table(table: Any, dim: str, left: Left, skip: tuple[str, ...] = ()) -> xr.Dataset:
