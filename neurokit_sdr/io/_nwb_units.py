@@ -166,8 +166,11 @@ def _limits(
     reading: Reading, units: Any, times: np.ndarray, group: str
 ) -> tuple[float, float, str]:
     """When the recording starts and ends, and what says so."""
-    finite = times[np.isfinite(times)]
-    last = float(finite.max()) if finite.size else None
+    # Each unit's times rise, or are refused later: the last of each says enough.
+    ends = np.asarray(units["spike_times"].data[:], dtype=np.int64)
+    latest = times[ends[ends > 0] - 1]
+    latest = latest[np.isfinite(latest)]
+    last = float(latest.max()) if latest.size else None
     observed = _observation(reading, units, group)
     if observed is not None:
         start, stop = observed

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import uuid
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +10,20 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core import results, schema
-from neurokit_sdr.core.clock import clock_state, even_clock
+from neurokit_sdr.core.clock import clock_state
 from neurokit_sdr.core.errors import ParameterError, SchemaError
 from neurokit_sdr.core.files import atomic_path
 from neurokit_sdr.io._marks import add_mark, encode_attrs
+from neurokit_sdr.io._nwb_values import (
+    clock_of,
+    column_name,
+    compressed,
+    fix_object_ids,
+    free,
+    mark_variable,
+    row_ids,
+    storable,
+)
 
 #: Root attributes that NWB has a field for, and that its writer takes as they are.
 _TEXT_FIELDS = (
@@ -38,25 +46,6 @@ _UNKNOWN_SUBJECT = {
     "age": "P0D/",
     "species": "http://purl.obolibrary.org/obo/NCBITaxon_32644",
     "description": "no description",
-}
-#: Column names that NWB tables give a meaning or shape of their own.
-_RESERVED = {
-    "id",
-    "spike_times",
-    "obs_intervals",
-    "electrodes",
-    "electrode_group",
-    "waveform_mean",
-    "waveform_sd",
-    "waveforms",
-    "waveform_rate",
-    "waveform_unit",
-    "resolution",
-    "tags",
-    "timeseries",
-    "image_mask",
-    "pixel_mask",
-    "voxel_mask",
 }
 #: Processing modules that the standard names; every other group has one of its own name.
 _MODULES = {"calcium": "ophys"}
@@ -101,7 +90,7 @@ def write_nwb(
     text = add_mark(subject.get("description", "no description"), made_up=sorted(unknown))
     file.subject = pynwb.file.Subject(**(subject | unknown | {"description": text}))
     _Writer(file, groups).write()
-    _fix_object_ids(file, identifier)
+    fix_object_ids(file, identifier)
     with atomic_path(path) as temporary, pynwb.NWBHDF5IO(str(temporary), "w") as stream:
         stream.write(file)
 
@@ -201,9 +190,9 @@ class _Writer:
         for name, variable in spikes.variables.items():
             if variable.dims != ("spike",) or name == "spike_unit":
                 continue
-            column = "spike_times" if name == "spike_time" else _column_name(name, columns)
-            values = _storable(variable, f"{group}/{name}")
-            ragged(column, values, ends, _mark_variable(spikes, name, "per spike"))
+            column = "spike_times" if name == "spike_time" else column_name(name, columns)
+            values = storable(variable, f"{group}/{name}")
+            ragged(column, values, ends, mark_variable(spikes, name, "per spike"))
         n_units = spikes.sizes["unit"]
         window = np.array([[spikes.attrs["t_start"], spikes.attrs["t_stop"]]], dtype=np.float64)
         ragged(
@@ -212,7 +201,7 @@ class _Writer:
             np.arange(1, n_units + 1, dtype=np.uint64),
             add_mark("when each unit was observed, in seconds", derived=1),
         )
-        ids, id_attrs = _row_ids(spikes, "unit")
+        ids, id_attrs = row_ids(spikes, "unit")
         columns += self._columns(spikes, "unit", skip={"unit"} if id_attrs is not None else set())
         self._rest(group, spikes, "unit", {"spike"})
         # As fine as the numbers are, where the clock of the recording is not known.
@@ -251,7 +240,7 @@ class _Writer:
             ):
                 text = add_mark(f"{column.replace('_', ' ')} of the event, in seconds", derived=1)
                 columns.append(VectorData(name=column, description=text, data=values))
-        ids, id_attrs = _row_ids(table, dim)
+        ids, id_attrs = row_ids(table, dim)
         columns += self._columns(table, dim, skip={dim} if id_attrs is not None else set())
         self._rest(group, table, dim, set())
         built = TimeIntervals(
@@ -279,12 +268,12 @@ class _Writer:
         for name, variable in table.variables.items():
             if not variable.dims or variable.dims[0] != dim or name in skip or 0 in variable.shape:
                 continue
-            taken_as = name if name in ("start_time", "stop_time") else _column_name(name, columns)
+            taken_as = name if name in ("start_time", "stop_time") else column_name(name, columns)
             columns.append(
                 VectorData(
                     name=taken_as,
-                    description=_mark_variable(table, name, f"per {dim}"),
-                    data=_storable(variable, str(name)),
+                    description=mark_variable(table, name, f"per {dim}"),
+                    data=storable(variable, str(name)),
                 )
             )
         return columns
@@ -312,7 +301,7 @@ class _Writer:
         with_clock = "time" in dataset.coords and dataset["time"].dtype.kind == "f"
         if not with_clock:
             timed = []
-        clock = _clock(dataset) if timed else {}
+        clock = clock_of(dataset) if timed else {}
         even = clock_state(dataset)
         written = {*timed, "time"} if timed else set()
         frames = bool(timed) and dataset["time"].attrs.get("units") == "frame"
@@ -326,8 +315,8 @@ class _Writer:
             holder = self._imaged(module, name) if imaged else module
             taken = holder.roi_response_series if imaged else holder.data_interfaces
             options = {
-                "name": _free("_".join([*parts[1:], name]), taken),
-                "description": _mark_variable(
+                "name": free("_".join([*parts[1:], name]), taken),
+                "description": mark_variable(
                     dataset,
                     name,
                     str(variable.attrs.get("long_name", name)),
@@ -335,7 +324,7 @@ class _Writer:
                     time=encode_attrs(dataset["time"].attrs),
                     **({} if even is None else {"even": even}),
                 ),
-                "data": _compressed(_storable(variable.variable, f"{group}/{name}")),
+                "data": compressed(storable(variable.variable, f"{group}/{name}")),
                 "unit": str(variable.attrs.get("units", "n/a")),
                 "comments": _FRAMES if frames else "no comments",
                 **clock,
@@ -365,7 +354,7 @@ class _Writer:
         from pynwb.ophys import ImageSegmentation, PlaneSegmentation
 
         name = group.removeprefix("/calcium").strip("/").replace("/", "_")
-        ids, id_attrs = _row_ids(dataset, "unit")
+        ids, id_attrs = row_ids(dataset, "unit")
         skip = {"unit"} if id_attrs is not None else set()
         table = PlaneSegmentation(
             name=name or "PlaneSegmentation",
@@ -472,16 +461,16 @@ class _Writer:
         from pynwb.core import ScratchData
 
         variable = dataset[name].variable
-        values = _storable(variable, f"{group}/{name}")
+        values = storable(variable, f"{group}/{name}")
         # HDF5 libraries disagree about empty and zero-dimensional arrays; one element and the
         # shape in the mark are the same everywhere.
         empty = np.zeros(1) if variable.dtype.kind != "U" else np.array(["-"], dtype=object)
         data = values.reshape(-1 if variable.ndim == 0 else variable.shape)
         self.file.add_scratch(
             ScratchData(
-                name=_free("_".join([*group.strip("/").split("/"), str(name)]), self.file.scratch),
-                data=_compressed(data) if values.size else empty,
-                description=_mark_variable(
+                name=free("_".join([*group.strip("/").split("/"), str(name)]), self.file.scratch),
+                data=compressed(data) if values.size else empty,
+                description=mark_variable(
                     dataset,
                     name,
                     str(variable.attrs.get("long_name", name)),
@@ -491,91 +480,3 @@ class _Writer:
                 ),
             )
         )
-
-
-def _row_ids(table: xr.Dataset, dim: str) -> tuple[np.ndarray, dict[str, Any] | None]:
-    """The table's integer ids, and the attributes of the coordinate that they hold (or None)."""
-    if dim in table.coords and table[dim].dtype == np.int64:
-        return table[dim].values, encode_attrs(table[dim].attrs)
-    return np.arange(table.sizes[dim]), None
-
-
-def _mark_variable(dataset: xr.Dataset, name: Any, text: str, **info: Any) -> str:
-    variable = dataset[name]
-    return add_mark(
-        text,
-        name=str(name),
-        dims=list(map(str, variable.dims)),
-        dtype="U" if variable.dtype.kind in "UT" else variable.dtype.str,
-        coord=int(name in dataset.coords),
-        attrs=encode_attrs(variable.attrs),
-        **info,
-    )
-
-
-def _storable(variable: xr.Variable, where: str) -> np.ndarray:
-    """Values as HDF5 holds them: text becomes variable-length strings."""
-    values = np.asarray(variable.values)
-    if values.dtype.kind == "O" and all(isinstance(v, str) for v in values.flat):
-        values = values.astype(np.str_)
-    if values.dtype.kind in "UT":
-        if any("\0" in str(v) for v in values.flat):
-            raise SchemaError(
-                f"Expected text without NUL characters in {where}, which HDF5 cannot hold: "
-                f"replace them."
-            )
-        return values.astype(object)
-    if values.dtype.kind not in "iufb":
-        raise SchemaError(
-            f"Expected numbers, booleans or text in {where}, got {values.dtype}: write dates as "
-            f"seconds or ISO text, complex numbers as two variables."
-        )
-    return values
-
-
-def _clock(dataset: xr.Dataset) -> dict[str, Any]:
-    """Start and rate where they give the same times to the last bit, else every timestamp."""
-    even = even_clock(dataset)
-    if even is not None:
-        return {"starting_time": even[0], "rate": even[1]}
-    time = dataset["time"].values
-    if time.size > 1 and time[-1] > time[0]:
-        for rate in (1 / (time[1] - time[0]), np.round((time.size - 1) / (time[-1] - time[0]), 6)):
-            if rate > 0 and np.array_equal(time[0] + np.arange(time.size) / rate, time):
-                return {"starting_time": float(time[0]), "rate": float(rate)}
-    return {"timestamps": _compressed(time)}
-
-
-def _compressed(values: np.ndarray) -> Any:
-    from pynwb import H5DataIO
-
-    if values.size < 1000 or values.dtype.kind not in "iufb":
-        return values
-    return H5DataIO(values, compression="gzip", compression_opts=6, shuffle=True)
-
-
-def _column_name(name: Any, columns: list[Any]) -> str:
-    taken = {c.name for c in columns} | _RESERVED
-    return _free(str(name), taken)
-
-
-def _free(name: str, taken: Iterable[str]) -> str:
-    name = "".join("_" if c in "/:" else c for c in name) or "_"
-    while name in taken or f"{name}_index" in taken:
-        name += "_"
-    return name
-
-
-def _fix_object_ids(file: Any, identifier: str) -> None:
-    """Give each object an id that follows from the file and its place, not a random one.
-
-    hdmf has no public way to choose the id of a new object. Should this attribute go away, ids
-    are random again and files only lose being equal byte for byte.
-    """
-    space = uuid.uuid5(uuid.NAMESPACE_URL, f"neurokit_sdr/{identifier}")
-    for item in file.all_children():
-        place, parent = item.name, item.parent
-        while parent is not None:
-            place, parent = f"{parent.name}/{place}", parent.parent
-        if hasattr(item, "_AbstractContainer__object_id"):
-            item._AbstractContainer__object_id = str(uuid.uuid5(space, place))
