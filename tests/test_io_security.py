@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import xarray as xr
 
 import neurokit_sdr as nks
 from neurokit_sdr.core.errors import FileFormatError, NeurokitError
+from neurokit_sdr.core.files import check_hdf5
 
 READ = [nks.load, nks.io.read]
 
@@ -131,6 +133,27 @@ def test_text_longer_than_it_says_is_refused(tmp_path):
         file["a"][...] = np.array(["x" * 10**6, "y"], dtype=object)
     with pytest.raises(FileFormatError, match="at most 1 characters"):
         nks.load(path)
+
+
+@pytest.mark.parametrize("read", READ)
+def test_a_heap_that_leads_nowhere_is_not_followed(read, tmp_path):
+    """The HDF5 library never comes back from a heap with an object of no length."""
+    path = tmp_path / "a.nc"
+    nks.save(xr.Dataset({"a": ("unit", ["one", "two", "three"])}), path)
+    content = bytearray(path.read_bytes())
+    for start in [m.start() for m in re.finditer(b"GCOL", content)]:
+        content[start + 32 : start + 96] = bytes(64)
+    path.write_bytes(content)
+    with pytest.raises(FileFormatError, match=r"damaged \(the text in it"):
+        read(path)
+
+
+def test_heaps_of_whole_files_are_whole(tmp_path):
+    for k in range(0, 400, 7):
+        path = tmp_path / f"{k}.nc"
+        nks.save(xr.Dataset({"a": ("unit", [f"{i}" * (i % 31) for i in range(k)])}), path)
+        check_hdf5(path)
+    check_hdf5(nwb(tmp_path / "a.nwb"))
 
 
 # -- Zarr -------------------------------------------------------------------------------------

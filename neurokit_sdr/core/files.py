@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import math
+import mmap
 import os
 import re
 import shutil
+import struct
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +33,10 @@ _KNOWN_FILTERS = {
     h5py.h5z.FILTER_FLETCHER32,
     h5py.h5z.FILTER_LZF,
 }
+#: How a heap of text begins in an HDF5 file: its name, version 1, and three bytes of nothing.
+_HEAP = b"GCOL\x01\0\0\0"
+#: Files up to this size are looked through for heaps, which takes about 0.1 s.
+_SCANNED = 2**28
 _PICKLE_PROTOCOLS = {0x80: range(2, 6)}
 
 
@@ -76,6 +82,7 @@ def check_hdf5(path: str | os.PathLike[str]) -> Path:
             f"Expected an HDF5 file (NWB or netCDF4) at {path}, found something else: check that "
             f"the download is complete and the suffix is right."
         )
+    check_heaps(path)
     try:
         with h5py.File(path, "r") as file:
             _refuse_external(file, path, set())
@@ -87,6 +94,49 @@ def check_hdf5(path: str | os.PathLike[str]) -> Path:
             f"{path} is damaged or truncated ({error}): copy or download it again."
         ) from error
     return path
+
+
+def check_heaps(path: Path) -> None:
+    """Raise where the heaps that hold text of an HDF5 file are damaged.
+
+    The HDF5 library reads a heap object by object, and never ends where one has no length. It is
+    inside its own code then, and cannot be stopped; so this comes before anything else. Files
+    larger than :data:`_SCANNED` are too long to be looked through, and are not.
+
+    Raises
+    ------
+    FileFormatError
+        If a heap does not fill the place it claims.
+    """
+    size = path.stat().st_size
+    if not 0 < size <= _SCANNED:
+        return
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        lengths = data[14] if data[8:9] in (b"\0", b"\1") else data[10]
+        if lengths != 8:
+            return  # of a kind that no writer in use makes
+        start = data.find(_HEAP)
+        while start >= 0:
+            if not _heap_is_whole(data, start, size):
+                raise FileFormatError(
+                    f"{path} is damaged (the text in it, at byte {start}): copy or download it "
+                    f"again."
+                )
+            start = data.find(_HEAP, start + 4)
+
+
+def _heap_is_whole(data: mmap.mmap, start: int, file_size: int) -> bool:
+    """Whether the objects of a heap lie one after the other up to its end."""
+    (size,) = struct.unpack_from("<Q", data, start + 8)
+    if start % 8 or size > file_size - start:
+        return True  # the letters occur in somebody's data, or HDF5 itself sees the damage
+    place = 16
+    while place + 16 <= size:
+        index, length = struct.unpack_from("<H6xQ", data, start + place)
+        if index == 0 and length < 16:  # free space counts its own header
+            return False
+        place += length if index == 0 else 16 + (length + 7) // 8 * 8
+    return place <= size
 
 
 def _refuse_external(group: h5py.Group, path: Path, seen: set[int]) -> None:

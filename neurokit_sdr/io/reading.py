@@ -11,7 +11,7 @@ import h5py
 import xarray as xr
 
 from neurokit_sdr.core.errors import FileFormatError, MissingDependencyError, NeurokitError
-from neurokit_sdr.core.files import check_file, check_hdf5
+from neurokit_sdr.core.files import check_file, check_hdf5, check_heaps
 from neurokit_sdr.io._registry import Reader, all_readers, is_installed
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ def read(path: str | os.PathLike[str], *, chunks: Any = None) -> xr.DataTree:
             raise FileFormatError(f"Expected a recording in the folder {path}, found it empty.")
     else:
         path = check_file(path)
+        if h5py.is_hdf5(path):
+            check_heaps(path)  # before any reader looks inside
     known = all_readers()
     reader = next((r for r in known if _claims(r, path)), None)
     if reader is None:

@@ -7,12 +7,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+import h5py
 import xarray as xr
 
 from neurokit_sdr._version import __version__
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.errors import FileFormatError, NeurokitError, ParameterError, SchemaError
-from neurokit_sdr.core.files import atomic_folder, atomic_path, check_file
+from neurokit_sdr.core.files import atomic_folder, atomic_path, check_file, check_heaps
 from neurokit_sdr.io import _store_files as files
 from neurokit_sdr.io import _store_layout as layout
 from neurokit_sdr.io._lazy import chunked
@@ -154,7 +155,9 @@ def _load(path: Path, chunks: Any) -> xr.Dataset | xr.DataTree:
     if path.is_dir():
         text, read = files.zarr_table(path), files.read_zarr
     else:
-        text, read = files.netcdf_table(check_file(path)), files.read_netcdf
+        if h5py.is_hdf5(check_file(path)):
+            check_heaps(path)  # the table is text itself
+        text, read = files.netcdf_table(path), files.read_netcdf
     if text is None:
         raise FileFormatError(
             f"Expected {path} to be written by nks.save, found no mark of it: read a recording "
