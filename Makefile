@@ -37,6 +37,7 @@ bench: setup
 	$(BIN)/python benchmarks/snn.py
 	$(BIN)/python benchmarks/published_networks.py
 	$(BIN)/python benchmarks/connectivity.py
+	$(BIN)/python benchmarks/io.py
 
 clean:
 	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache benchmarks/.environments

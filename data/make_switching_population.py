@@ -42,7 +42,7 @@ def make_session() -> xr.DataTree:
 
 def main() -> None:
     path = Path(__file__).with_name("switching_population.nwb")
-    nks.io.write_spikes_nwb(
+    nks.io.write_nwb(
         make_session(),
         path,
         identifier="neurokit-sdr-switching-population",

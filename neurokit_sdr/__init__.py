@@ -19,6 +19,11 @@ _ROOMS = ("core", "io", "snn", "analysis", "validation", "plotting")
 _FUNCTIONS = {
     "bin_spikes": "neurokit_sdr.core.binning",
     "concat_trials": "neurokit_sdr.core.binning",
+    "bin_signal": "neurokit_sdr.core.signals",
+    "epoch": "neurokit_sdr.core.signals",
+    "bandpass": "neurokit_sdr.core.signals",
+    "save": "neurokit_sdr.io.store",
+    "load": "neurokit_sdr.io.store",
     "save_result": "neurokit_sdr.core.results",
     "load_result": "neurokit_sdr.core.results",
 }

@@ -211,6 +211,33 @@ def signal_datasets(draw: Any, max_channels: int = 4, max_samples: int = 8) -> x
 
 
 @st.composite
+def evoked_datasets(draw: Any, max_channels: int = 3, max_samples: int = 6) -> xr.Dataset:
+    """Averages of one or more conditions, whose names may be the same."""
+    number, samples = draw(st.integers(1, max_channels)), draw(st.integers(1, max_samples))
+    names = draw(st.lists(plain_text, min_size=1, max_size=3))
+    shape = (len(names), samples, number)
+    return xr.Dataset(
+        {
+            "signal": (
+                ("condition", "time", "channel"),
+                np.arange(np.prod(shape), dtype=np.float64).reshape(shape) * 1e-14,
+                {"units": "T"},
+            ),
+            "n_averaged": ("condition", np.arange(len(names)) + 1, {"units": "1"}),
+        },
+        coords={
+            "time": ("time", np.arange(samples) / 250 - 0.1, {"units": "s"}),
+            "condition": ("condition", np.array(names, dtype=np.str_)),
+            "channel": ("channel", np.array([f"mag{k}" for k in range(number)], dtype=np.str_)),
+            "channel_type": ("channel", np.full(number, "mag")),
+            "channel_unit": ("channel", np.full(number, "T")),
+            "bad": ("channel", np.arange(number) % 2 == 1),
+        },
+        attrs={"sampling_rate": 250.0} | draw(attributes),
+    )
+
+
+@st.composite
 def session_trees(draw: Any) -> xr.DataTree:
     """Spikes and whatever may have been recorded with them."""
     spikes = draw(spike_datasets())

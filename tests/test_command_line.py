@@ -17,7 +17,7 @@ def recording(tmp_path):
     truth = nks.snn.switching_population(4, 2, rng=0)
     counts = nks.snn.simulate_switching_population(truth, 3000, rng=0)
     path = tmp_path / "session.nwb"
-    nks.io.write_spikes_nwb(nks.snn.spikes_from_counts(counts, rng=0), path)
+    nks.io.write_nwb(nks.snn.spikes_from_counts(counts, rng=0), path)
     return path
 
 

@@ -43,6 +43,19 @@ def calcium() -> xr.Dataset:
     )
 
 
+def rois() -> xr.Dataset:
+    pixel = np.array([0, 0, 1])
+    place = {"units": "pixel"}
+    return xr.Dataset(
+        {
+            "pixel_unit": ("pixel", pixel),
+            "pixel_y": ("pixel", pixel + 4, place),
+            "pixel_x": ("pixel", pixel, place),
+        },
+        coords={"unit": ["a", "b"]},
+    )
+
+
 def signal() -> xr.Dataset:
     return xr.Dataset(
         {"signal": (("time", "channel"), np.ones((3, 2)))},
@@ -122,7 +135,9 @@ def test_every_required_variable_is_required(kind):
         "spikes": spikes(),
         "counts": counts(),
         "calcium": calcium(),
+        "rois": rois(),
         "signal": signal(),
+        "evoked": signal().expand_dims("condition").transpose("condition", "time", "channel"),
         "trials": intervals([0], [1]),
         "epochs": intervals([0], [1], "epoch"),
         "events": xr.Dataset(
@@ -280,3 +295,32 @@ def test_did_you_mean():
 )
 def test_describe(data, says):
     assert schema.describe(data) == says
+
+
+def test_calcium_needs_one_trace_and_counts_frames_where_seconds_are_unknown():
+    for name in ("dff", "denoised", "deconvolved"):
+        assert schema.check(calcium().rename(fluorescence=name), "calcium")
+    refused(calcium().drop_vars("fluorescence"), "calcium", "'fluorescence'", "'dff'")
+    refused(calcium().rename(fluorescence="flourescence"), "calcium", "Did you mean 'flourescence'")
+    frames = calcium()
+    frames["time"].attrs["units"] = "frame"
+    assert schema.check(frames, "calcium") is frames
+    frames["time"].attrs["units"] = "ms"
+    refused(frames, "calcium", "'time'", "'ms'", "convert")
+
+
+def test_regions_of_interest_need_pixels_or_masks():
+    masks = xr.Dataset({"mask": (("unit", "y", "x"), np.ones((2, 3, 4)))}, {"unit": ["a", "b"]})
+    assert schema.check(masks, "rois") is masks
+    assert schema.check(rois().isel(pixel=slice(0)), "rois").sizes["pixel"] == 0
+    refused(rois().drop_vars("pixel_y"), "rois", "pixel_unit, pixel_y and pixel_x", "mask")
+    beyond = rois()
+    beyond["pixel_unit"].values[2] = 2
+    refused(beyond, "rois", "2 units", "0 to 2", "position")
+
+
+def test_select_asks_which_of_several_planes():
+    session = xr.DataTree.from_dict({"/calcium/plane0": calcium(), "/calcium/plane1": calcium()})
+    with pytest.raises(SchemaError, match=r"got 2 .*'/calcium/plane1'.*choose one"):
+        schema.select(session, "calcium")
+    assert schema.select(session["/calcium/plane1"], "calcium").sizes["time"] == 3

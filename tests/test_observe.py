@@ -108,7 +108,7 @@ def test_seeds_repeat_inputs_stay_and_files_give_it_back(name, tmp_path):
     if name == "sorting_errors":  # spike_source must stay beside its spikes
         assert (order == np.arange(order.size)).all()
     seen["/spikes"] = seen["/spikes"].to_dataset().isel(spike=order)
-    nks.io.write_spikes_nwb(seen, tmp_path / "seen.nwb")
+    nks.io.write_nwb(seen, tmp_path / "seen.nwb")
     back = nks.io.read_spikes(tmp_path / "seen.nwb")
     for node in seen.subtree:
         dataset = node.to_dataset(inherit=False)

@@ -51,7 +51,8 @@ def signal_of(
     """Values (time, unit), unit ids, and the time between frames in s if known."""
     if not isinstance(data, xr.DataArray):
         recording = schema.select(data, "calcium")
-        data = recording["dff" if "dff" in recording.variables else "fluorescence"]
+        names = ("dff", "fluorescence", "denoised", "deconvolved")
+        data = recording[next(n for n in names if n in recording.variables)]
     if set(data.dims) != {"time", "unit"}:
         raise SchemaError(
             f"Expected a signal with dims ('time', 'unit'), got {schema.describe(data)}: rename "
@@ -70,7 +71,7 @@ def signal_of(
             f"interpolate short gaps (.interpolate_na('time')) and drop what is left."
         )
     interval = None
-    if "time" in data.coords:
+    if "time" in data.coords and data["time"].attrs.get("units") != "frame":
         interval = float(np.median(np.diff(data["time"].values)))
     return values, data["unit"].values, interval
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from neurokit_sdr.core.clock import even_clock
 from neurokit_sdr.core.errors import SchemaError
 
 SCHEMA_VERSION = 1
@@ -26,8 +27,11 @@ SCHEMA_VERSION = 1
 #: Group of a DataTree that holds each kind.
 GROUPS = {
     "spikes": "/spikes",
+    "counts": "/counts",
     "calcium": "/calcium",
+    "rois": "/rois",
     "signal": "/signal",
+    "evoked": "/evoked",
     "behavior": "/behavior",
     "trials": "/trials",
     "epochs": "/epochs",
@@ -93,13 +97,30 @@ KINDS: dict[str, Kind] = {
     "calcium": Kind(
         "calcium",
         {
-            "fluorescence": Variable((("time", "unit"),)),
+            "fluorescence": Variable((("time", "unit"),), required=False),
             "neuropil": Variable((("time", "unit"),), required=False),
             "dff": Variable((("time", "unit"),), required=False),
+            "denoised": Variable((("time", "unit"),), required=False),
             "deconvolved": Variable((("time", "unit"),), required=False),
+            "is_cell": Variable((("unit",),), dtype="b", required=False),
+            "cell_probability": Variable((("unit",),), required=False),
+            "roi_y": Variable((("unit",),), dtype="iuf", units="pixel", required=False),
+            "roi_x": Variable((("unit",),), dtype="iuf", units="pixel", required=False),
         },
-        hint="simulate one with nks.snn.observe.calcium(session), or give fluorescence(time, unit) "
-        "with the frame times in seconds",
+        hint="read a recording with nks.io.read_calcium, simulate one with "
+        "nks.snn.observe.calcium(session), or use nks.io.from_fluorescence(array, "
+        "sampling_rate=30)",
+    ),
+    "rois": Kind(
+        "rois",
+        {
+            "pixel_unit": Variable((("pixel",),), dtype="iu", required=False),
+            "pixel_y": Variable((("pixel",),), dtype="iu", units="pixel", required=False),
+            "pixel_x": Variable((("pixel",),), dtype="iu", units="pixel", required=False),
+            "pixel_weight": Variable((("pixel",),), required=False),
+            "mask": Variable((("unit", "y", "x"), ("unit", "y", "x", "z")), required=False),
+        },
+        hint="nks.io.read_calcium gives them where the file holds them",
     ),
     "signal": Kind(
         "signal",
@@ -115,6 +136,18 @@ KINDS: dict[str, Kind] = {
         },
         hint="simulate one with nks.snn.observe.sensors(session, 64), or give signal(time, "
         "channel) with channel_type and channel_unit (T, T/m, V) of each channel",
+    ),
+    "evoked": Kind(
+        "evoked",
+        {
+            "signal": Variable((("condition", "time", "channel"),)),
+            "channel_type": Variable((("channel",),), dtype="UTO"),
+            "channel_unit": Variable((("channel",),), dtype="UTO"),
+            "n_averaged": Variable((("condition",),), units="1", dtype="iu", required=False),
+            "bad": Variable((("channel",),), dtype="b", required=False),
+        },
+        hint="give signal(condition, time, channel), the mean over the trials of each condition, "
+        "with channel_type and channel_unit of each channel",
     ),
     "trials": Kind(
         "trials",
@@ -188,7 +221,14 @@ def select(data: xr.Dataset | xr.DataTree, kind: str) -> xr.Dataset:
                 f"Expected a session with a {group} group, got {describe(data)}: "
                 f"{KINDS[kind].hint}."
             )
-        return check(data[group].to_dataset(), kind)
+        node = data[group]
+        if node.children and not node.data_vars:
+            parts = [f"{group}/{name}" for name in node.children]
+            raise SchemaError(
+                f"Expected one recording of {kind}, got {len(parts)} in this session, {parts}: "
+                f"choose one, such as session[{parts[0]!r}].to_dataset()."
+            )
+        return check(node.to_dataset(), kind)
     return check(data, kind)
 
 
@@ -347,10 +387,12 @@ def _check_spikes(data: xr.Dataset) -> None:
             f"Expected spike_unit to index into {data.sizes['unit']} units, got values "
             f"{unit.min()} to {unit.max()}: it is a position on the unit dimension, not an id."
         )
-    order = np.argsort(unit, kind="stable")
-    backward = (np.diff(time[order]) < 0) & (np.diff(unit[order]) == 0)
+    if (unit[1:] < unit[:-1]).any():
+        order = np.argsort(unit, kind="stable")
+        time, unit = time[order], unit[order]
+    backward = (time[1:] < time[:-1]) & (unit[1:] == unit[:-1])
     if backward.any():
-        bad = data["unit"].values[unit[order][1:][backward][0]]
+        bad = data["unit"].values[unit[1:][backward][0]]
         raise SchemaError(
             f"Expected spike times sorted within each unit, got unit {bad!r} going backwards: "
             f"sort each unit's times."
@@ -423,7 +465,7 @@ def valid_bins(data: xr.Dataset) -> np.ndarray:
     return observed & inside.reshape(observed.shape)
 
 
-def _check_clock(data: xr.Dataset) -> None:
+def _check_clock(data: xr.Dataset, units: tuple[str, ...] = ("s",)) -> None:
     """Raise where ``time`` is missing, not in seconds or does not rise from sample to sample."""
     if "time" not in data.coords:
         raise SchemaError(
@@ -431,11 +473,13 @@ def _check_clock(data: xr.Dataset) -> None:
             f"add one with .assign_coords(time=('time', seconds, {{'units': 's'}}))."
         )
     time = data["time"]
-    if time.dtype.kind != "f" or time.attrs.get("units") != "s":
+    if time.dtype.kind != "f" or time.attrs.get("units") not in units:
         raise SchemaError(
             f"Expected 'time' as floats with attrs['units'] == 's', got {time.dtype} in "
             f"{time.attrs.get('units')!r}: convert the values and set the attribute."
         )
+    if even_clock(data) is not None:
+        return  # rises by construction, and may be too long for memory
     rising = np.isfinite(time.values)
     rising[1:] &= np.diff(time.values) > 0
     if not rising.all():
@@ -447,8 +491,35 @@ def _check_clock(data: xr.Dataset) -> None:
 
 
 def _check_calcium(data: xr.Dataset) -> None:
+    traces = ("fluorescence", "dff", "denoised", "deconvolved")
+    if not set(traces) & set(data.variables):
+        guess = did_you_mean("fluorescence", map(str, data.variables))
+        raise SchemaError(
+            f"Expected variable 'fluorescence' (or one of {list(traces[1:])}) with dims ('time', "
+            f"'unit') in a Dataset of calcium, got {describe(data)}.{guess} To get one, "
+            f"{KINDS['calcium'].hint}."
+        )
     check_unique_units(data)
-    _check_clock(data)
+    # Frames are counted, not timed, where nothing says how fast they were taken.
+    _check_clock(data, ("s", "frame"))
+
+
+def _check_rois(data: xr.Dataset) -> None:
+    check_unique_units(data)
+    ragged = {"pixel_unit", "pixel_y", "pixel_x"}
+    if "mask" not in data.variables and not ragged <= set(data.variables):
+        raise SchemaError(
+            f"Expected pixel_unit, pixel_y and pixel_x (pixel), or mask(unit, y, x), in a Dataset "
+            f"of rois, got {describe(data)}: {KINDS['rois'].hint}."
+        )
+    if "pixel_unit" not in data.variables or not data.sizes["pixel"]:
+        return
+    unit = data["pixel_unit"].values
+    if unit.min() < 0 or unit.max() >= data.sizes["unit"]:
+        raise SchemaError(
+            f"Expected pixel_unit to index into {data.sizes['unit']} units, got values "
+            f"{unit.min()} to {unit.max()}: it is a position on the unit dimension, not an id."
+        )
 
 
 def _check_signal(data: xr.Dataset) -> None:
@@ -492,7 +563,9 @@ _INVARIANTS = {
     "spikes": _check_spikes,
     "counts": _check_counts,
     "calcium": _check_calcium,
+    "rois": _check_rois,
     "signal": _check_signal,
+    "evoked": _check_signal,
     "trials": _check_intervals,
     "epochs": _check_intervals,
     "events": _check_events,

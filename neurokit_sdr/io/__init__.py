@@ -10,12 +10,38 @@ import importlib
 from typing import Any
 
 _FUNCTIONS = {
+    "read": "neurokit_sdr.io.reading",
+    "readers": "neurokit_sdr.io.reading",
+    "Reader": "neurokit_sdr.io._registry",
     "read_spikes": "neurokit_sdr.io.spikes",
     "from_spike_times": "neurokit_sdr.io.spikes",
-    "write_spikes_nwb": "neurokit_sdr.io.spikes",
-    "fetch_example": "neurokit_sdr.io.examples",
+    "write_nwb": "neurokit_sdr.io.nwb",
+    "read_calcium": "neurokit_sdr.io.calcium",
+    "from_fluorescence": "neurokit_sdr.io.calcium",
+    "subtract_neuropil": "neurokit_sdr.io.calcium",
+    "dff": "neurokit_sdr.io.calcium",
+    "roi_masks": "neurokit_sdr.io.calcium",
+    "write_suite2p": "neurokit_sdr.io.calcium",
+    "read_meg": "neurokit_sdr.io.meg",
+    "write_fif": "neurokit_sdr.io.meg",
+    "read_seeg": "neurokit_sdr.io.seeg",
+    "write_edf": "neurokit_sdr.io.seeg",
+    "write_bids": "neurokit_sdr.io.seeg",
+    "split_contact_names": "neurokit_sdr.io.seeg",
+    "select_contacts": "neurokit_sdr.io.seeg",
+    "bipolar_reference": "neurokit_sdr.io.seeg",
+    "common_average": "neurokit_sdr.io.seeg",
+    "to_pynapple": "neurokit_sdr.io.interop",
+    "from_pynapple": "neurokit_sdr.io.interop",
+    "to_neo": "neurokit_sdr.io.interop",
+    "from_neo": "neurokit_sdr.io.interop",
+    "to_mne": "neurokit_sdr.io.interop",
+    "from_mne": "neurokit_sdr.io.interop",
+    "to_nemos": "neurokit_sdr.io.interop",
+    "fetch_example": "neurokit_sdr.io._examples",
+    "examples": "neurokit_sdr.io._examples",
 }
-_MODULES = ("examples", "spikes")
+_MODULES = ("spikes", "calcium", "meg", "seeg", "store", "interop")
 
 __all__ = [*_FUNCTIONS, *_MODULES]
 

@@ -91,19 +91,25 @@ def check_times(
     """Raise, naming the unit, where spike times are not finite, not in order or too early."""
     if times.size == 0:
         return
-    unit = np.repeat(np.arange(counts.size), counts)
+    ends = np.cumsum(counts)
+
+    def unit_of(spike: int) -> Any:
+        return ids[np.searchsorted(ends, spike, side="right")]
+
     bad = ~np.isfinite(times)
     if bad.any():
         raise error(
             f"Expected finite spike times, got {int(bad.sum())} NaN or infinite in {where}, the "
-            f"first in unit {ids[unit[np.argmax(bad)]]!s}: drop them before reading."
+            f"first in unit {unit_of(int(np.argmax(bad)))!s}: drop them before reading."
         )
-    backward = (np.diff(times) < 0) & (np.diff(unit) == 0)
+    backward = times[1:] < times[:-1]
+    last = ends[(ends > 0) & (ends < times.size)]
+    backward[last - 1] = False  # from one unit's last spike to the next unit's first
     if backward.any():
         first = int(np.argmax(backward))
         raise error(
             f"Expected spike times in ascending order, got {times[first + 1]:g} s after "
-            f"{times[first]:g} s in unit {ids[unit[first]]!s} of {where}: they are not sorted "
+            f"{times[first]:g} s in unit {unit_of(first)!s} of {where}: they are not sorted "
             f"here, because disorder often means that trials or blocks were joined; sort the "
             f"unit's times (numpy.sort) if that is what you mean."
         )
@@ -112,7 +118,7 @@ def check_times(
         first = int(np.argmax(early))
         raise error(
             f"Expected spike times from {t_start:g} s on, where the recording starts, got "
-            f"{times[first]:g} s in unit {ids[unit[first]]!s} of {where}: times are seconds from "
+            f"{times[first]:g} s in unit {unit_of(first)!s} of {where}: times are seconds from "
             f"the recording's start; with nks.io.from_spike_times, give a t_start that covers them."
         )
 
@@ -195,7 +201,8 @@ def session(groups: Mapping[str, xr.Dataset], attrs: Mapping[str, Any]) -> xr.Da
     """Put Datasets under their groups, metadata on the root."""
     tree = xr.DataTree.from_dict({"/": xr.Dataset(attrs=dict(attrs)), **groups})
     for name, dataset in groups.items():
-        kind = name.strip("/")
-        if kind in schema.KINDS:
+        kind = name.strip("/").split("/")[0]
+        leads_on = not dataset.variables and any(g.startswith(f"{name}/") for g in groups)
+        if kind in schema.KINDS and not leads_on:
             schema.check(dataset, kind)
     return tree

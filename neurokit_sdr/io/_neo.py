@@ -6,6 +6,8 @@ import inspect
 import itertools
 import logging
 import re
+import subprocess
+import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +34,8 @@ _REFUSED = {
     "NWBIO",
     "PhyIO",
 }
+#: Suffixes that many formats share: neo knows such a file only if it can open it.
+_SHARED_SUFFIXES = {".h5", ".hdf5", ".mat", ".nc", ".csv", ".npy", ".dat", ".bin", ".raw", ".xml"}
 _PICKLE_SUFFIXES = {".pkl", ".pickle"}
 _OWN_WAY = "or load the times yourself and use nks.io.from_spike_times"
 
@@ -71,7 +75,28 @@ def read_neo(path: Path) -> xr.DataTree:
     )
 
 
-def _candidates(path: Path) -> list[Any]:
+def knows(path: Path) -> bool:
+    """Whether there is something in neo for the path's suffix and content."""
+    suffix = path.suffix.lower()
+    if suffix in _PICKLE_SUFFIXES:
+        return False
+    readers = _readers(path)
+    if path.is_dir() or suffix in _SHARED_SUFFIXES:
+        return any(_opens(reader, path) for reader in readers)
+    return bool(readers) or (path.is_file() and suffix == ".txt")
+
+
+def _opens(reader: Any, path: Path) -> bool:
+    try:
+        blocks = _read_blocks(reader, path)
+    except ImportError:
+        return True  # read_neo names the package
+    except Exception:  # neo's readers raise anything on a file that is not theirs
+        return False
+    return any(len(segment.spiketrains) for block in blocks for segment in block.segments)
+
+
+def _readers(path: Path) -> list[Any]:
     import neo
 
     try:
@@ -79,7 +104,11 @@ def _candidates(path: Path) -> list[Any]:
     except (ValueError, OSError):
         readers = []
     refused = _REFUSED | _other_hdf5(path)
-    readers = [r for r in dict.fromkeys(readers) if r.__name__ not in refused and r.is_readable]
+    return [r for r in dict.fromkeys(readers) if r.__name__ not in refused and r.is_readable]
+
+
+def _candidates(path: Path) -> list[Any]:
+    readers = _readers(path)
     if not readers:
         raise FileFormatError(
             f"Expected a spike format that neo knows, got {path.name}: read_spikes knows NWB, Phy "
@@ -94,14 +123,36 @@ def _other_hdf5(path: Path) -> set[str]:
 
     if not path.is_file() or not h5py.is_hdf5(path):
         return set()
-    with h5py.File(path, "r") as file:
-        is_nix = str(file.attrs.get("format", "")) == "nix"
-        is_mearec = "spiketrains" in file and "info" in file
+    try:
+        with h5py.File(path, "r") as file:
+            is_nix = str(file.attrs.get("format", "")) == "nix"
+            is_mearec = "spiketrains" in file and "info" in file
+    except (OSError, RuntimeError, KeyError, ValueError):  # damaged
+        is_nix = is_mearec = False
     return (set() if is_nix else {"NixIO"}) | (set() if is_mearec else {"MEArecIO"})
+
+
+def _check_matlab(path: Path) -> None:
+    """Raise where SciPy's reader, which neo calls, dies of a damaged MATLAB file.
+
+    It does so without an exception; another process is asked to read the file first.
+    """
+    code = "import sys, scipy.io; scipy.io.loadmat(sys.argv[1])"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(path)], capture_output=True, timeout=60, check=False
+        )
+        died = done.returncode != 0
+    except subprocess.TimeoutExpired:
+        died = True
+    if died:
+        raise FileFormatError(f"{path} is no whole MATLAB file: copy or export it again.")
 
 
 def _read_blocks(reader: Any, path: Path) -> list[Any]:
     """All blocks of a file, without loading signals where the reader can do so."""
+    if reader.__name__ == "NeoMatlabIO":
+        _check_matlab(path)
     with warnings.catch_warnings():
         # Readers that try a file which is not theirs warn on the way; what is kept is checked here.
         warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""NWB (HDF5) to a session: units, electrodes, intervals, behaviour, events, metadata."""
+"""NWB (HDF5) to a session: units, calcium, signals, intervals, behaviour, events, metadata."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core.errors import FileFormatError, NeurokitError
+from neurokit_sdr.core.files import check_hdf5
 from neurokit_sdr.io import _assemble, _nwb_tables
 from neurokit_sdr.io._marks import split_mark
+from neurokit_sdr.io._nwb_ecephys import read_electrical
+from neurokit_sdr.io._nwb_ophys import read_planes
 from neurokit_sdr.io._nwb_tables import Reading, address, is_a, read_table
 from neurokit_sdr.io._nwb_units import find_units, read_units
 
@@ -52,21 +56,40 @@ _METADATA_TYPES = (
     "NWBFile",
     "ProcessingModule",
 )
-#: Series that are recordings of their own kind (signals, images, fluorescence), not covariates.
+#: Series that are recordings of their own kind (images, snippets, currents), not covariates.
 _OTHER_KINDS = (
-    "ElectricalSeries",
+    "SpikeEventSeries",
     "ImageSeries",
     "IndexSeries",
-    "RoiResponseSeries",
     "PatchClampSeries",
     "DecompositionSeries",
 )
 
 
-def read_nwb(path: Path) -> xr.DataTree:
-    """Read a checked NWB file; :func:`neurokit_sdr.io.read_spikes` says into what."""
+def is_nwb(path: Path) -> bool:
+    """Whether a path is an HDF5 file that says it is NWB 2."""
+    try:
+        if not path.is_file() or not h5py.is_hdf5(path):
+            return False
+        with h5py.File(path, "r") as file:
+            return "nwb_version" in file.attrs or "nwb_version" in file
+    except (OSError, RuntimeError, ValueError):
+        return False
+
+
+def read_nwb(path: Path, *, spikes: bool = False) -> xr.DataTree:
+    """Read an NWB file; :func:`neurokit_sdr.io.read_spikes` says into what.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    spikes
+        Whether a file without spikes is refused.
+    """
+    check_hdf5(path)
     with _open(path) as file:
-        return _Reader(path, file).session()
+        return _Reader(path, file).session(spikes)
 
 
 @contextmanager
@@ -101,18 +124,20 @@ def _unreadable(path: Path, error: Exception) -> FileFormatError:
 class _Reader(Reading):
     """The order in which the parts of a file are read."""
 
-    def session(self) -> xr.DataTree:
-        units = find_units(self)
+    def session(self, spikes: bool) -> xr.DataTree:
+        units = find_units(self, spikes)
         self._electrodes()
         self._interval_tables()
         self._roi_tables()
         self._all_series()
         self._events_tables()
         self._scratch()
-        spikes = read_units(self, units)
-        if "/spikes" in self.groups:  # what of our own spikes was no column of the table
-            spikes = spikes.merge(self.groups.pop("/spikes"), combine_attrs="override")
-        self.groups = {"/spikes": spikes, **self.groups}
+        found: dict[str, xr.Dataset] = {}
+        for group, table in units.items():
+            found[group] = read_units(self, table, group)
+            if group in self.groups:  # what of our own spikes was no column of the table
+                found[group] = found[group].merge(self.groups.pop(group), combine_attrs="override")
+        self.groups = {**found, **self.groups}
         self._report_rest()
         _assemble.warn_left_out(self.path, self.left.names)
         return _assemble.session(self.groups, self._attrs())
@@ -125,10 +150,13 @@ class _Reader(Reading):
         found["session_description"] = text
         subject = self.file.subject
         if subject is not None:
+            described, notes = split_mark(subject.description)
             for name in subject.__nwbfields__:
                 field = name["name"] if isinstance(name, dict) else name
+                if field.partition("__")[0] in notes.get("made_up", []):
+                    continue
                 key = field if field.startswith("subject_") else f"subject_{field}"
-                found[key] = getattr(subject, field, None)
+                found[key] = described if field == "description" else getattr(subject, field, None)
         devices = {d.name: _described(d) for d in self.file.devices.values()}
         found["devices"] = json.dumps(devices, sort_keys=True) if devices else None
         kept = {
@@ -202,6 +230,8 @@ class _Reader(Reading):
         series = [o for o in self.file.objects.values() if is_a(o, "TimeSeries")]
         series.sort(key=address)
         found: dict[str, xr.Dataset] = {}
+        imaged: list[Any] = []
+        electrical: list[Any] = []
         for one in series:
             self.seen.add(one.object_id)
             self._extent_of(one)
@@ -212,10 +242,16 @@ class _Reader(Reading):
                 self._annotations(one)
             elif is_a(one, "IntervalSeries"):
                 self._interval_series(one)
+            elif is_a(one, "RoiResponseSeries"):
+                imaged.append(one)
+            elif is_a(one, "ElectricalSeries") and not is_a(one, "SpikeEventSeries"):
+                electrical.append(one)
             elif any(is_a(one, kind) for kind in _OTHER_KINDS):
                 self.left.add(address(one), type(one).__name__)
             else:
                 self._covariate(one, found)
+        read_planes(self, imaged)
+        read_electrical(self, electrical)
         self._place(found)
 
     def _extent_of(self, series: Any) -> None:
@@ -246,8 +282,8 @@ class _Reader(Reading):
         """All series into /behavior where they share one clock, else each into its own group."""
         if not found:
             return
-        clocks = [d["time"].values for d in found.values()]
-        same = all(np.array_equal(c, clocks[0]) for c in clocks[1:])
+        clocks = [d.xindexes["time"] for d in found.values()]
+        same = all(type(c) is type(clocks[0]) and c.equals(clocks[0]) for c in clocks[1:])
         if same and "/behavior" not in self.groups:
             try:
                 self.groups["/behavior"] = xr.merge(found.values(), compat="equals", join="exact")

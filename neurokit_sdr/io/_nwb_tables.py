@@ -3,41 +3,60 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
-from xarray.backends import BackendArray
-from xarray.core import indexing
 
+from neurokit_sdr.core.clock import even_time
 from neurokit_sdr.core.errors import FileFormatError
 from neurokit_sdr.io._assemble import free_name, plain_array, plain_attrs
+from neurokit_sdr.io._lazy import lazy_variable, values_of
 from neurokit_sdr.io._marks import split_mark
 
-#: Series with more values than this stay in the file until they are used.
+#: Covariates with more values than this stay in the file until they are used ...
 LAZY_SIZE = 1_000_000
+#: ... and series that this package wrote with more than this.
+SMALL = 10_000
+_CLOCK = ("rate", "start", "first", "stride")
 
 
-class StoredArray(BackendArray):
-    """A numeric HDF5 dataset that is read when it is indexed, and scaled as NWB says."""
+def read_scaled(
+    path: str,
+    name: str,
+    conversion: float,
+    offset: float,
+    factors: np.ndarray | None,
+    key: tuple[Any, ...],
+) -> np.ndarray:
+    """Part of an HDF5 dataset in its unit; ``factors`` are those of each column.
 
-    def __init__(self, data: Any, conversion: float, offset: float) -> None:
-        self.path, self.name = str(data.file.filename), str(data.name)
-        self.conversion, self.offset = conversion, offset
-        self.shape = tuple(data.shape)
-        self.dtype = scaled(np.empty(0, data.dtype), conversion, offset).dtype
+    A dataset of one dimension is read as one column where a second dimension is asked for.
+    """
+    import h5py
 
-    def __getitem__(self, key: Any) -> Any:
-        support = indexing.IndexingSupport.OUTER_1VECTOR
-        return indexing.explicit_indexing_adapter(key, self.shape, support, self._read)
+    # Opened for each read: an open handle could not travel to another process.
+    with values_of(path), h5py.File(path, "r") as file:
+        stored = file[name]
+        if stored.ndim < len(key):
+            values = np.asarray(stored[key[0]])
+            values = values[..., None][..., key[1]]
+        else:
+            values = np.asarray(stored[key])
+    if factors is not None:
+        values = values * factors[key[1]]
+    return scaled(values, conversion, offset)
 
-    def _read(self, key: Any) -> np.ndarray:
-        import h5py
 
-        # Opened for each read: an open handle could not travel to another process.
-        with h5py.File(self.path, "r") as file:
-            return scaled(file[self.name][key], self.conversion, self.offset)
+def stored_variable(
+    data: Any, dims: tuple[str, ...], conversion: float, offset: float, attrs: dict[str, Any]
+) -> xr.Variable:
+    """A numeric HDF5 dataset that is read when it is used, and scaled as NWB says."""
+    dtype = scaled(np.empty(0, data.dtype.newbyteorder("=")), conversion, offset).dtype
+    read = partial(read_scaled, str(data.file.filename), str(data.name), conversion, offset, None)
+    return lazy_variable(dims, read, tuple(data.shape), dtype, attrs)
 
 
 def scaled(values: np.ndarray, conversion: float, offset: float) -> np.ndarray:
@@ -105,6 +124,9 @@ def row_ends(index: Any, length: int, name: str) -> np.ndarray:
 
 def column_values(column: Any) -> np.ndarray | None:
     """Values of one flat column; None where NetCDF could not hold them."""
+    names = _names_referred_to(column.data)
+    if names is not None:
+        return names
     values = column.data[:]
     elements = getattr(column, "elements", None)
     if elements is not None and not callable(elements):  # EnumData: codes of a list of words
@@ -115,6 +137,17 @@ def column_values(column: Any) -> np.ndarray | None:
     if len(values) and hasattr(values[0], "object_id"):  # references to named objects
         values = [v.name for v in values]
     return plain_array(values)
+
+
+def _names_referred_to(data: Any) -> np.ndarray | None:
+    """Names of the objects that a column refers to, without making the objects; else None."""
+    import h5py
+
+    stored = getattr(data, "dataset", None)
+    if not isinstance(stored, h5py.Dataset) or stored.dtype != h5py.ref_dtype or stored.ndim != 1:
+        return None
+    named = [stored.file[reference].name if reference else "" for reference in stored[:]]
+    return np.array([name.rpartition("/")[2] for name in named], dtype=np.str_)
 
 
 def read_table(table: Any, dim: str, left: Left, skip: tuple[str, ...] = ()) -> xr.Dataset:
@@ -256,6 +289,17 @@ def series_extent(series: Any) -> tuple[float, float] | None:
     return start, start + size / float(series.rate)
 
 
+def series_clock(series: Any, time_attrs: dict[str, Any] | None = None) -> xr.Coordinates:
+    """``time`` of a series: without a number in memory per sample where it has a rate."""
+    attrs = {"units": "s"} if time_attrs is None else time_attrs
+    if series.timestamps is not None or not series.rate:
+        return xr.Coordinates({"time": ("time", series_time(series), attrs)})
+    start = float(series.starting_time or 0.0)
+    clock = even_time(len(series.data), float(series.rate), start)
+    clock["time"].attrs = attrs
+    return clock
+
+
 def read_series(series: Any, name: str) -> xr.Dataset | str:
     """Read one TimeSeries as ``NAME(time)`` or ``NAME(time, space)``, or say why not."""
     data = series.data
@@ -263,24 +307,19 @@ def read_series(series: Any, name: str) -> xr.Dataset | str:
         data = np.asarray(data if data is not None else [])
     if data.dtype.kind not in "iufb":
         return f"values of type {data.dtype}"
-    time = series_time(series)
-    if data.shape[:1] != time.shape:
-        return f"{data.shape[:1]} values at {time.size} times"
-    conversion, offset = float(series.conversion or 1.0), float(series.offset or 0.0)
-    if data.size > LAZY_SIZE and hasattr(data, "file"):
-        values: Any = indexing.LazilyIndexedArray(StoredArray(data, conversion, offset))
-    else:
-        values = scaled(np.asarray(data[:]), conversion, offset)
+    n_times = len(data) if series.timestamps is None else len(series.timestamps)
+    if data.shape[:1] != (n_times,):
+        return f"{data.shape[:1]} values at {n_times} times"
     text, mark = split_mark(series.description)
     if mark:
-        dataset = restore(xr.Dataset(), mark, np.asarray(data[:]))
-        return dataset.assign_coords(time=("time", time, mark["time"]))
+        return _restored_series(series, data, mark)
+    conversion, offset = float(series.conversion or 1.0), float(series.offset or 0.0)
     spatial = hasattr(series, "reference_frame")
     dims = ("time", *(f"{name}_axis{k}" for k in range(1, len(data.shape))))
-    coords: dict[str, Any] = {"time": ("time", time, {"units": "s"})}
+    axes: dict[str, Any] = {}
     if spatial and len(data.shape) == 2 and data.shape[1] <= 3:
         dims = ("time", "space")
-        coords["space"] = list("xyz")[: data.shape[1]]
+        axes["space"] = list("xyz")[: data.shape[1]]
     attrs = plain_attrs(
         {
             "units": series.unit,
@@ -290,4 +329,27 @@ def read_series(series: Any, name: str) -> xr.Dataset | str:
             "name_in_file": None if series.name == name else series.name,
         }
     )
-    return xr.Dataset({name: xr.Variable(dims, values, attrs)}, coords=coords)
+    if data.size > LAZY_SIZE and hasattr(data, "file"):
+        variable = stored_variable(data, dims, conversion, offset, attrs)
+    else:
+        variable = xr.Variable(dims, scaled(np.asarray(data[:]), conversion, offset), attrs)
+    return xr.Dataset({name: variable}, coords=series_clock(series)).assign_coords(axes)
+
+
+def _restored_series(series: Any, data: Any, mark: dict[str, Any]) -> xr.Dataset:
+    """A series that this package wrote, on the very clock that it had."""
+    even = mark.get("even")
+    if even is not None:
+        clock = even_time(data.shape[0], **{k: even[k] for k in _CLOCK})
+        clock["time"].attrs = mark["time"]
+    else:
+        clock = xr.Coordinates({"time": ("time", series_time(series), mark["time"])})
+    dtype = np.dtype(mark["dtype"])
+    if data.size > SMALL and hasattr(data, "file") and dtype.newbyteorder("=") == data.dtype:
+        variable = stored_variable(data, tuple(mark["dims"]), 1.0, 0.0, mark["attrs"])
+        values = {mark["name"]: variable}
+        dataset = xr.Dataset() if mark["coord"] else xr.Dataset(values)
+        dataset = dataset.assign_coords(values) if mark["coord"] else dataset
+    else:
+        dataset = restore(xr.Dataset(), mark, np.asarray(data[:]))
+    return dataset.assign_coords(clock)

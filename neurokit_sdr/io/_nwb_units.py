@@ -23,24 +23,31 @@ from neurokit_sdr.io._nwb_tables import (
 _AREA_COLUMNS = ("brain_area", "location", "brain_region")
 
 
-def find_units(reading: Reading) -> Any:
-    """The file's units table, or the only one in its processing modules; raise where none is."""
-    tables = [o for o in reading.file.objects.values() if is_a(o, "Units")]
-    units = reading.file.units
-    if units is None and len(tables) == 1:
-        units = tables[0]
-    if units is None or "spike_times" not in units.colnames:
-        raise FileFormatError(
-            f"Expected a units table with spike times in {reading.path}, found "
-            f"{_contents(reading)}. "
-            + (
-                "Several units tables lie in processing modules: copy one to the file's units."
-                if len(tables) > 1
-                else "Sort the spikes first, or read this file with pynwb."
+def find_units(reading: Reading, needed: bool) -> dict[str, Any]:
+    """Tables of units by the group that each becomes; raise where there must be one and is none.
+
+    Several tables, such as one per probe, lie in processing modules under names of their own.
+    """
+    tables = [
+        t for t in reading.file.objects.values() if is_a(t, "Units") and "spike_times" in t.colnames
+    ]
+    if not tables:
+        if needed:
+            raise FileFormatError(
+                f"Expected a units table with spike times in {reading.path}, found "
+                f"{_contents(reading)}. Sort the spikes first, or read this file with nks.io.read."
             )
-        )
-    reading.seen.add(units.object_id)
-    return units
+        return {}
+    found: dict[str, Any] = {}
+    for table in sorted(tables, key=address):
+        _, mark = split_mark(table.description)
+        alone = table is reading.file.units or len(tables) == 1
+        group = mark.get("group") or ("/spikes" if alone else f"/spikes/{table.name}")
+        while group in found:
+            group += "_"
+        found[group] = table
+        reading.seen.add(table.object_id)
+    return found
 
 
 def _contents(reading: Reading) -> str:
@@ -52,7 +59,7 @@ def _contents(reading: Reading) -> str:
     return "; ".join(listed) or "no data at all"
 
 
-def read_units(reading: Reading, units: Any) -> xr.Dataset:
+def read_units(reading: Reading, units: Any, group: str) -> xr.Dataset:
     """The Dataset of spikes. Flat times and their index are read once and split here."""
     where = str(reading.path)
     text, mark = split_mark(units.description)
@@ -63,7 +70,7 @@ def read_units(reading: Reading, units: Any) -> xr.Dataset:
     times = times[: ends[-1]] if ends.size else times
     ids = np.asarray(units.id.data[:])
     _assemble.check_unit_ids(ids, where, FileFormatError)
-    start, stop, source = _limits(reading, units, times)
+    start, stop, source = _limits(reading, units, times, group)
     columns = read_table(
         units, "unit", reading.left, ("spike_times", "obs_intervals", *_per_spike(units))
     )
@@ -155,11 +162,16 @@ def _brain_area(reading: Reading, columns: xr.Dataset) -> xr.Dataset:
     return columns.assign_coords(brain_area=("unit", text, attrs))
 
 
-def _limits(reading: Reading, units: Any, times: np.ndarray) -> tuple[float, float, str]:
+def _limits(
+    reading: Reading, units: Any, times: np.ndarray, group: str
+) -> tuple[float, float, str]:
     """When the recording starts and ends, and what says so."""
-    finite = times[np.isfinite(times)]
-    last = float(finite.max()) if finite.size else None
-    observed = _observation(reading, units)
+    # Each unit's times rise, or are refused later: the last of each says enough.
+    ends = np.asarray(units["spike_times"].data[:], dtype=np.int64)
+    latest = times[ends[ends > 0] - 1]
+    latest = latest[np.isfinite(latest)]
+    last = float(latest.max()) if latest.size else None
+    observed = _observation(reading, units, group)
     if observed is not None:
         start, stop = observed
         source = "the end of the units' observation intervals"
@@ -177,7 +189,7 @@ def _limits(reading: Reading, units: Any, times: np.ndarray) -> tuple[float, flo
     return start, stop, source
 
 
-def _observation(reading: Reading, units: Any) -> tuple[float, float] | None:
+def _observation(reading: Reading, units: Any, group: str) -> tuple[float, float] | None:
     if "obs_intervals" not in units.colnames:
         return None
     index = units["obs_intervals"]
@@ -189,7 +201,8 @@ def _observation(reading: Reading, units: Any) -> tuple[float, float] | None:
     counts = np.diff(ends, prepend=0)
     if (counts == 1).all() and (limits == limits[0]).all():
         return start, stop  # t_start and t_stop say it all
-    reading.groups["/observation_intervals"] = xr.Dataset(
+    place = f"/observation_intervals{group.removeprefix('/spikes')}"
+    reading.groups[place] = xr.Dataset(
         {
             "start_time": ("interval", limits[:, 0], {"units": "s"}),
             "stop_time": ("interval", limits[:, 1], {"units": "s"}),
@@ -199,6 +212,6 @@ def _observation(reading: Reading, units: Any) -> tuple[float, float] | None:
     )
     _assemble.warn(
         f"{reading.path.name}: units were not all observed from {start:g} to {stop:g} s without a "
-        f"gap, so zero counts there need not be silence: see /observation_intervals."
+        f"gap, so zero counts there need not be silence: see {place}."
     )
     return start, stop

@@ -13,6 +13,8 @@ import xarray as xr
 from neurokit_sdr.core.errors import FileFormatError, SchemaError
 from neurokit_sdr.core.files import check_file, check_hdf5
 from neurokit_sdr.io import _assemble
+from neurokit_sdr.io._lazy import chunked
+from neurokit_sdr.io._registry import Reader
 
 
 def read_spikes(path: str | os.PathLike[str]) -> xr.DataTree:
@@ -58,7 +60,7 @@ def read_spikes(path: str | os.PathLike[str]) -> xr.DataTree:
     >>> import neurokit_sdr as nks
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "session.nwb"
     >>> spikes = nks.io.from_spike_times({"a": [0.1, 0.2], "b": [0.15]}, t_stop=1.0)
-    >>> nks.io.write_spikes_nwb(spikes, path)
+    >>> nks.io.write_nwb(spikes, path)
     >>> session = nks.io.read_spikes(path)
     >>> session["/spikes/spike_time"].values
     array([0.1 , 0.2 , 0.15])
@@ -70,13 +72,11 @@ def read_spikes(path: str | os.PathLike[str]) -> xr.DataTree:
     import h5py
 
     if h5py.is_hdf5(path):
-        check_hdf5(path)
-        with h5py.File(path, "r") as file:
-            is_nwb = "nwb_version" in file.attrs or "nwb_version" in file
-        if is_nwb:
-            from neurokit_sdr.io._nwb import read_nwb
+        from neurokit_sdr.io._nwb import is_nwb, read_nwb
 
-            return read_nwb(path)
+        if is_nwb(path):
+            return read_nwb(path, spikes=True)
+        check_hdf5(path)
     elif path.suffix.lower() in {".nwb", ".nix", ".h5", ".hdf5", ".nc", ".kwik"}:
         check_hdf5(path)  # raises: the suffix promises HDF5 and the content is none
     if (path.parent / "spike_times.npy").exists() and path.suffix in {".npy", ".py", ".tsv"}:
@@ -198,57 +198,54 @@ def _one_train(unit: Any, times: Any) -> np.ndarray:
     return array
 
 
-def write_spikes_nwb(
-    session: xr.Dataset | xr.DataTree,
-    path: str | os.PathLike[str],
-    *,
-    identifier: str | None = None,
-    session_start_time: str | None = None,
-    session_description: str | None = None,
-) -> None:
-    """Write spikes and what was recorded with them as NWB, so that reading gives them back.
+def _is_nwb(path: Path) -> bool:
+    from neurokit_sdr.io._nwb import is_nwb
 
-    Spikes go to the units table with ``[t_start, t_stop]`` as observation interval, per-unit
-    coordinates to its columns, ``/trials``, ``/epochs`` and ``/events`` to interval tables, the
-    series of ``/behavior``, ``/truth`` and ``/signal`` to processing modules of those names, those
-    of ``/calcium`` to the module ``ophys`` with a plane segmentation, and every array that NWB has
-    no place for to ``/scratch``. Dimensions and attributes travel as JSON at the end of each
-    object's description. The file appears only once it is whole, and is the same, byte for byte,
-    for the same input and library versions.
+    return is_nwb(path)
 
-    Parameters
-    ----------
-    session
-        A Dataset of spikes, or a DataTree with ``/spikes``. Spikes are written unit by unit.
-    path
-        Where to write; a file there is replaced.
-    identifier
-        Unique text for the recording. None takes ``attrs["identifier"]`` of the session, else a
-        fingerprint of the spikes.
-    session_start_time
-        ISO 8601 with time zone. None takes ``attrs["session_start_time"]``, else 1970-01-01 UTC,
-        which stands for unknown.
-    session_description
-        One line. None takes ``attrs["session_description"]``.
 
-    Raises
-    ------
-    SchemaError
-        If the spikes, trials, epochs or events break the schema, or a variable holds what HDF5
-        cannot (dates, objects).
-    ParameterError
-        If ``session_start_time`` is not ISO 8601 with a time zone.
+def _is_phy(path: Path) -> bool:
+    return (path / "spike_times.npy").is_file()
 
-    Examples
-    --------
-    >>> import pathlib, tempfile
-    >>> import neurokit_sdr as nks
-    >>> path = pathlib.Path(tempfile.mkdtemp()) / "session.nwb"
-    >>> spikes = nks.io.from_spike_times({7: [0.5]}, t_stop=1.0)
-    >>> nks.io.write_spikes_nwb(spikes, path, session_start_time="2024-05-01T09:00:00+00:00")
-    >>> nks.io.read_spikes(path)["/spikes"].to_dataset().identical(spikes)
-    True
-    """
-    from neurokit_sdr.io._nwb_write import write_nwb
 
-    write_nwb(session, Path(path), identifier, session_start_time, session_description)
+def _neo_knows(path: Path) -> bool:
+    from neurokit_sdr.io._neo import knows
+
+    return knows(path)
+
+
+def _read_nwb(path: Path, *, chunks: Any = None) -> xr.DataTree:
+    from neurokit_sdr.io._nwb import read_nwb
+
+    return chunked(read_nwb(path), chunks)
+
+
+def _read_any_spikes(path: Path, *, chunks: Any = None) -> xr.DataTree:
+    return chunked(read_spikes(path), chunks)
+
+
+READERS = (
+    Reader(
+        name="NWB",
+        kinds=("spikes", "calcium", "rois", "signal", "trials", "epochs", "events"),
+        keeps="units and their columns, electrodes, fluorescence and masks, raw signals and LFP, "
+        "intervals, behaviour, events, metadata",
+        can_read=_is_nwb,
+        read=_read_nwb,
+    ),
+    Reader(
+        name="Phy and Kilosort folder",
+        kinds=("spikes",),
+        keeps="every cluster and its labels, amplitudes, templates, channel positions, parameters",
+        can_read=_is_phy,
+        read=_read_any_spikes,
+    ),
+    Reader(
+        name="formats of neo",
+        kinds=("spikes", "events", "epochs"),
+        keeps="spike trains and their annotations, events, epochs (Plexon, Blackrock, Neuralynx, "
+        "Spike2, NeuroExplorer, NIX, text, ...)",
+        can_read=_neo_knows,
+        read=_read_any_spikes,
+    ),
+)
