@@ -19,7 +19,8 @@ from typing import Any
 import h5py
 import numpy as np
 import xarray as xr
-from _tools import peak_megabytes, print_table, versions, write_json
+from _tools import HERE, peak_megabytes, print_table, run_json, versions, write_json
+from make_environments import environment_is_current, environment_python
 
 import neurokit_sdr as nks
 from neurokit_sdr.core.clock import even_time
@@ -99,6 +100,24 @@ def nwb(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def nwb_of_pynwb_2(folder: Path) -> list[dict[str, Any]]:
+    """The same with every unit on a whole probe, against pynwb as users found it slow."""
+    if not environment_is_current("pynwb_2"):
+        print("no environment pynwb_2: run python benchmarks/make_environments.py pynwb_2")
+        return []
+    path = folder / "probe.nwb"
+    found = run_json(environment_python("pynwb_2"), HERE / "peers" / "pynwb_units.py", str(path))
+    (ours,) = best([lambda: nks.io.read(path)["/spikes/spike_time"].values])
+    return [
+        {
+            "what": f"{UNITS} units on 384 electrodes each, {SPIKES} spikes, NWB",
+            "against": f"pynwb {found['version']}, units.to_dataframe()",
+            "ours": ours,
+            "theirs": min(found["seconds"]),
+        }
+    ]
+
+
 def signal() -> xr.Dataset:
     """A continuous recording of 64 channels."""
     size = MEGABYTES * 10**6 // (64 * 4)
@@ -156,7 +175,7 @@ def stores(folder: Path) -> list[dict[str, Any]]:
 def main() -> None:
     folder = Path(tempfile.mkdtemp())
     try:
-        rows = nwb(folder) + stores(folder)
+        rows = nwb(folder) + nwb_of_pynwb_2(folder) + stores(folder)
     finally:
         shutil.rmtree(folder)
     for row in rows:

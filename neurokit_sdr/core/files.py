@@ -6,6 +6,7 @@ process never leaves half a file.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import mmap
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from neurokit_sdr.core.errors import FileFormatError
 
@@ -108,27 +110,34 @@ def check_heaps(path: Path) -> None:
     FileFormatError
         If a heap does not fill the place it claims.
     """
-    size = path.stat().st_size
-    if not 0 < size <= _SCANNED:
-        return
+    stat = path.stat()
+    if 0 < stat.st_size <= _SCANNED:
+        start = _damaged_heap(path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+        if start is not None:
+            raise FileFormatError(
+                f"{path} is damaged (the text in it, at byte {start}): copy or download it again."
+            )
+
+
+@functools.lru_cache(maxsize=8)  # one reading asks more than once
+def _damaged_heap(path: Path, size: int, modified: int, inode: int) -> int | None:
+    """Where the first heap starts that does not fill the place it claims."""
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         lengths = data[14] if data[8:9] in (b"\0", b"\1") else data[10]
         if lengths != 8:
-            return  # of a kind that no writer in use makes
-        start = data.find(_HEAP)
-        while start >= 0:
-            if not _heap_is_whole(data, start, size):
-                raise FileFormatError(
-                    f"{path} is damaged (the text in it, at byte {start}): copy or download it "
-                    f"again."
-                )
-            start = data.find(_HEAP, start + 4)
+            return None  # of a kind that no writer in use makes
+        # A heap lies at a whole multiple of 8 bytes; elsewhere the letters are somebody's data.
+        words = np.frombuffer(data, np.uint64, count=size // 8)
+        starts = 8 * np.flatnonzero(words == np.frombuffer(_HEAP, np.uint64))
+        del words  # or the map could not be closed
+        damaged = (int(s) for s in starts if not _heap_is_whole(data, int(s), size))
+        return next(damaged, None)
 
 
 def _heap_is_whole(data: mmap.mmap, start: int, file_size: int) -> bool:
     """Whether the objects of a heap lie one after the other up to its end."""
     (size,) = struct.unpack_from("<Q", data, start + 8)
-    if start % 8 or size > file_size - start:
+    if size > file_size - start:
         return True  # the letters occur in somebody's data, or HDF5 itself sees the damage
     place = 16
     while place + 16 <= size:

@@ -370,29 +370,33 @@ def _check_spikes(data: xr.Dataset) -> None:
         )
     if time.size == 0:
         return
-    finite = np.isfinite(time)
-    if not finite.all():
+    first, last = time.min(), time.max()
+    if not np.isfinite(first + last):  # a NaN anywhere is the minimum
+        finite = np.isfinite(time)
         raise SchemaError(
             f"Expected finite spike times, got {int((~finite).sum())} NaN or infinite of "
             f"{time.size}, the first at index {int(np.argmin(finite))}: drop them before reading."
         )
-    if time.min() < start or time.max() > stop:
+    if first < start or last > stop:
         raise SchemaError(
             f"Expected spike times inside the recording [{start:g}, {stop:g}] s, got "
-            f"{time.min():g} to {time.max():g} s: give t_start and t_stop that cover them, or "
+            f"{first:g} to {last:g} s: give t_start and t_stop that cover them, or "
             f"check that the times are seconds and not samples or milliseconds."
         )
-    if unit.min() < 0 or unit.max() >= data.sizes["unit"]:
+    grouped = not (unit[1:] < unit[:-1]).any()
+    low, high = (unit[0], unit[-1]) if grouped else (unit.min(), unit.max())
+    if low < 0 or high >= data.sizes["unit"]:
         raise SchemaError(
             f"Expected spike_unit to index into {data.sizes['unit']} units, got values "
-            f"{unit.min()} to {unit.max()}: it is a position on the unit dimension, not an id."
+            f"{low} to {high}: it is a position on the unit dimension, not an id."
         )
-    if (unit[1:] < unit[:-1]).any():
+    if not grouped:
         order = np.argsort(unit, kind="stable")
         time, unit = time[order], unit[order]
-    backward = (time[1:] < time[:-1]) & (unit[1:] == unit[:-1])
-    if backward.any():
-        bad = data["unit"].values[unit[1:][backward][0]]
+    before = np.flatnonzero(time[1:] < time[:-1])
+    backward = before[unit[before + 1] == unit[before]]
+    if backward.size:
+        bad = data["unit"].values[unit[backward[0]]]
         raise SchemaError(
             f"Expected spike times sorted within each unit, got unit {bad!r} going backwards: "
             f"sort each unit's times."

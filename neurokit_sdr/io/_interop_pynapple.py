@@ -417,7 +417,7 @@ def _back_spikes(data: Any) -> xr.Dataset:
         where="the TsGroup",
         error=SchemaError,
     )
-    return _with_support(spikes.assign_coords(columns), support)
+    return schema.check(_with_support(spikes.assign_coords(columns), support), "spikes")
 
 
 def _metadata(data: Any, dim: str, skip: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -146,7 +146,8 @@ def _names_referred_to(data: Any) -> np.ndarray | None:
     stored = getattr(data, "dataset", None)
     if not isinstance(stored, h5py.Dataset) or stored.dtype != h5py.ref_dtype or stored.ndim != 1:
         return None
-    named = [stored.file[reference].name if reference else "" for reference in stored[:]]
+    place = stored.file.id
+    named = [h5py.h5r.get_name(r, place).decode() if r else "" for r in stored[:]]
     return np.array([name.rpartition("/")[2] for name in named], dtype=np.str_)
 
 

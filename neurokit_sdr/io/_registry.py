@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.metadata
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,8 +83,13 @@ def all_readers() -> list[Reader]:
     Other packages come first: who installs a reader of one format wants it used, and the last of
     this package's takes whatever neo may know.
     """
+    return list(_known_readers(tuple(sys.path)))
+
+
+@functools.lru_cache(maxsize=1)  # what is installed is looked for once, and warned of once
+def _known_readers(_path: tuple[str, ...]) -> tuple[Reader, ...]:
     own = [r for name in _MODULES for r in importlib.import_module(name).READERS]
-    return [*_of_other_packages({r.name for r in own}), *own]
+    return (*_of_other_packages({r.name for r in own}), *own)
 
 
 def _of_other_packages(taken: set[str]) -> list[Reader]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from neurokit_sdr.core import schema
 from neurokit_sdr.core.errors import FileFormatError, SchemaError
 from neurokit_sdr.core.files import check_file, check_hdf5
 from neurokit_sdr.io import _assemble
@@ -159,7 +160,7 @@ def from_spike_times(
         finite = flat[np.isfinite(flat)]
         t_stop = max(float(finite.max()), float(t_start)) if finite.size else float(t_start)
         source = "the last spike: no t_stop was given"
-    return _assemble.spike_dataset(
+    spikes = _assemble.spike_dataset(
         flat,
         [t.size for t in trains],
         ids,
@@ -169,6 +170,7 @@ def from_spike_times(
         where="spike_times",
         error=SchemaError,
     )
+    return schema.check(spikes, "spikes")
 
 
 def _unit_ids(ids: list[Any]) -> np.ndarray:
