@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import pickle
 import pickletools
@@ -848,8 +849,6 @@ def test_frames_of_minian_need_not_begin_at_0_nor_follow_one_another(tmp_path):
 
 @pytest.mark.filterwarnings("ignore:The data type:zarr.errors.UnstableSpecificationWarning")
 def test_unsafe_and_damaged_minian(tmp_path):
-    import json
-
     def changed(name: str, **meta) -> Path:
         folder = minian_stores(tmp_path / name / "minian", 2)
         place = folder / "C.zarr" / "C" / ".zarray"
@@ -867,6 +866,21 @@ def test_unsafe_and_damaged_minian(tmp_path):
     (folder / "A.zarr" / "A" / "0.0.0").symlink_to("/etc/hostname")
     with pytest.raises(FileFormatError, match="leads out"):
         nks.io.read_calcium(folder)
+
+
+@pytest.mark.filterwarnings("ignore:The data type:zarr.errors.UnstableSpecificationWarning")
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_minian_that_claims_what_it_does_not_hold_is_refused(tmp_path, zarr_format):
+    folder = minian_stores(tmp_path, zarr_format)
+    array = next(
+        p for p in sorted(folder.rglob(".zarray" if zarr_format == 2 else "zarr.json"))
+        if len(json.loads(p.read_text()).get("shape", [])) == 3
+    )  # fmt: skip
+    meta = json.loads(array.read_text())
+    meta["shape"][0] = 10**12
+    array.write_text(json.dumps(meta))
+    with pytest.raises(FileFormatError, match="claims"):
+        nks.io.read(folder)
 
 
 def test_minian_without_zarr_names_the_extra(tmp_path, monkeypatch):

@@ -266,6 +266,20 @@ def _check_zarr_array(meta: Any, place: Path) -> None:
                 f"{place} keeps chunks of {size:,} bytes, more than {_LARGEST_CHUNK:,} fit into "
                 f"memory at a time: it is damaged, or must be written again in smaller chunks."
             )
+        claimed = math.prod(int(n) for n in one.get("shape", [])) * _itemsize(dtype)
+        if one is meta and claimed >= _LARGE:
+            _refuse_empty_store(claimed, place)
+
+
+def _refuse_empty_store(claimed: int, place: Path) -> None:
+    """Raise where an array claims far more values than its folder can hold of it."""
+    files = (Path(folder) / name for folder, _, names in os.walk(place.parent) for name in names)
+    stored = sum(file.stat().st_size for file in files)
+    if claimed > _MOST_COMPRESSION * stored:
+        raise FileFormatError(
+            f"{place} claims {claimed:,} bytes and its folder holds {stored:,}: it is damaged, or "
+            f"the recording was never written; copy or export it again."
+        )
 
 
 def _itemsize(dtype: Any) -> int:
