@@ -17,4 +17,27 @@ except ImportError as error:
         "Sparse distributed representations need numba: pip install 'neurokit-sdr[analysis]'."
     ) from error
 
+from neurokit_sdr.sdr.grids import tabulate as tabulate
 from neurokit_sdr.sdr.patterns import Patterns as Patterns
+from neurokit_sdr.sdr.requirements import optimal_threshold as optimal_threshold
+from neurokit_sdr.sdr.requirements import required_population as required_population
+from neurokit_sdr.sdr.requirements import required_synapses as required_synapses
+from neurokit_sdr.sdr.requirements import required_threshold as required_threshold
+from neurokit_sdr.sdr.requirements import tolerated_activity as tolerated_activity
+from neurokit_sdr.sdr.requirements import tolerated_noise as tolerated_noise
+from neurokit_sdr.sdr.requirements import tolerated_patterns as tolerated_patterns
+from neurokit_sdr.sdr.theory import capacity as capacity
+from neurokit_sdr.sdr.theory import false_negative_probability as false_negative_probability
+from neurokit_sdr.sdr.theory import false_positive_probability as false_positive_probability
+from neurokit_sdr.sdr.theory import (
+    list_false_positive_probability as list_false_positive_probability,
+)
+from neurokit_sdr.sdr.theory import (
+    neuron_false_positive_probability as neuron_false_positive_probability,
+)
+from neurokit_sdr.sdr.theory import overlap_count as overlap_count
+from neurokit_sdr.sdr.theory import sequence_memory_similarity as sequence_memory_similarity
+from neurokit_sdr.sdr.theory import (
+    union_false_positive_probability as union_false_positive_probability,
+)
+from neurokit_sdr.sdr.theory import union_size as union_size

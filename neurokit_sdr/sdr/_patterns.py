@@ -6,8 +6,10 @@ work on arrays ``words(pattern, word)`` of uint64.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numba
 import numpy as np
@@ -22,13 +24,15 @@ _WORDS_PER_THREAD = 1 << 18
 
 
 @intrinsic
-def popcount(typing_context, word):
-    """Number of ones in a uint64: one instruction, or a few on vectors."""
-
+def _popcount(typing_context, word):
     def generate(context, builder, signature, arguments):
         return builder.ctpop(arguments[0])
 
     return types.uint64(types.uint64), generate
+
+
+#: Number of ones in a uint64: one instruction, or a few on vectors.
+popcount: Any = _popcount
 
 
 def n_words(n: int) -> int:
@@ -46,7 +50,6 @@ def from_dense(dense: np.ndarray) -> np.ndarray:
 
 def to_dense(words: np.ndarray, n: int) -> np.ndarray:
     """Unpack to bool (pattern, cell)."""
-    # A row without words is a row of no cells, which a view of bytes would refuse.
     octets = np.ascontiguousarray(words.astype("<u8", copy=False)).view(np.uint8)
     return np.unpackbits(octets, axis=1, count=n, bitorder="little").astype(bool)
 
@@ -196,7 +199,7 @@ def over_blocks(stored: np.ndarray, work: int, task: Callable[[slice], None]) ->
     """
     threads = max(1, min(thread_count(), work // _WORDS_PER_THREAD, len(stored)))
     edges = np.linspace(0, len(stored), threads + 1).astype(int)
-    blocks = [slice(*pair) for pair in zip(edges[:-1], edges[1:], strict=True)]
+    blocks = [slice(*pair) for pair in itertools.pairwise(edges)]
     if threads == 1:
         task(blocks[0])
         return
