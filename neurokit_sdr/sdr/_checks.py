@@ -45,8 +45,7 @@ def whole(name: str, value: Any, *, low: int = 0) -> np.ndarray:
         flat = values.ravel().tolist()
         plain = all(isinstance(v, int) and not isinstance(v, bool) for v in flat)
         largest = max(map(abs, flat)) if plain else 0
-        if plain and largest < 2**63:
-            values = values.astype(np.int64)
+        values = values.astype(np.int64 if plain and largest < 2**63 else object)
     else:
         plain = values.dtype.kind in "iu"
     if not plain:

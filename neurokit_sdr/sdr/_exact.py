@@ -20,16 +20,25 @@ def overlap_tail(n: int, a: int, s: int, theta: int) -> Ratio:
 
 def covered_tail(n: int, marked: int, drawn: int, times: int, theta: int) -> Ratio:
     """P(at least theta marked cells are covered by so many patterns of ``drawn`` of n cells)."""
+    # Of each pattern one factor of the denominator, whichever is the smaller number.
+    by_marked = marked <= drawn
+    whole = math.perm(n, marked) if by_marked else math.comb(n, drawn)
+
+    def hits(left: int, j: int) -> int:
+        if not by_marked:
+            return math.comb(left, j) * math.comb(n - left, drawn - j)
+        others = math.perm(n - drawn, left - j) * math.perm(n - left, marked - left)
+        return math.comb(left, j) * math.perm(drawn, j) * others
+
     ways = {0: 1}
     for _ in range(times):
         fresh: dict[int, int] = {}
         for x, number in ways.items():
             left = marked - x
             for j in range(max(0, drawn - (n - left)), min(left, drawn) + 1):
-                more = number * math.comb(left, j) * math.comb(n - left, drawn - j)
-                fresh[x + j] = fresh.get(x + j, 0) + more
+                fresh[x + j] = fresh.get(x + j, 0) + number * hits(left, j)
         ways = fresh
-    return sum(w for x, w in ways.items() if x >= theta), math.comb(n, drawn) ** times
+    return sum(w for x, w in ways.items() if x >= theta), whole**times
 
 
 def at_least_one(ratio: Ratio, number: int) -> Ratio:

@@ -8,8 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from neurokit_sdr.core.errors import ParameterError
 from neurokit_sdr.sdr import _exact as exact
 from neurokit_sdr.sdr import _overlap as kernel
+
+
+#: A union of more patterns takes seconds, and loses more than four of a float's digits.
+MOST_PATTERNS = 1_000_000
 
 
 class Tail(NamedTuple):
@@ -62,6 +67,12 @@ def covered_tail(
     n: np.ndarray, marked: np.ndarray, drawn: np.ndarray, times: np.ndarray, theta: np.ndarray
 ) -> Tail:
     """At least theta of the marked cells covered by random sets of cells. Arrays of one shape."""
+    most = max(times.ravel().tolist(), default=0)
+    if most > MOST_PATTERNS:
+        raise ParameterError(
+            f"Expected a union of up to {MOST_PATTERNS} patterns, which is how far their exact sum "
+            f"goes, got {most}: ask with method='substituted', or for a larger error."
+        )
     theta = np.minimum(theta, marked + 1)
     if not fits(n, marked, drawn, theta):
         return _each(exact.covered_tail, n, marked, drawn, times, theta)
