@@ -17,7 +17,24 @@ except ImportError as error:
         "Sparse distributed representations need numba: pip install 'neurokit-sdr[analysis]'."
     ) from error
 
+from neurokit_sdr.sdr.dendrites import clustered_patterns as clustered_patterns
+from neurokit_sdr.sdr.dendrites import estimate_false_negatives as estimate_false_negatives
+from neurokit_sdr.sdr.dendrites import estimate_false_positives as estimate_false_positives
+from neurokit_sdr.sdr.dendrites import learn_segments as learn_segments
+from neurokit_sdr.sdr.dendrites import neuron_response as neuron_response
+from neurokit_sdr.sdr.dendrites import power_nonlinearity as power_nonlinearity
+from neurokit_sdr.sdr.dendrites import sigmoid_nonlinearity as sigmoid_nonlinearity
+from neurokit_sdr.sdr.dendrites import simulate_false_negatives as simulate_false_negatives
+from neurokit_sdr.sdr.dendrites import simulate_false_positives as simulate_false_positives
+from neurokit_sdr.sdr.dendrites import threshold_nonlinearity as threshold_nonlinearity
 from neurokit_sdr.sdr.grids import tabulate as tabulate
+from neurokit_sdr.sdr.memories import DenseAssociativeMemory as DenseAssociativeMemory
+from neurokit_sdr.sdr.memories import Hopfield as Hopfield
+from neurokit_sdr.sdr.memories import MultitaskingHebbian as MultitaskingHebbian
+from neurokit_sdr.sdr.memories import NearestNeighbor as NearestNeighbor
+from neurokit_sdr.sdr.memories import diluted_patterns as diluted_patterns
+from neurokit_sdr.sdr.memories import mattis_overlap as mattis_overlap
+from neurokit_sdr.sdr.memories import noisy_examples as noisy_examples
 from neurokit_sdr.sdr.patterns import Patterns as Patterns
 from neurokit_sdr.sdr.requirements import optimal_threshold as optimal_threshold
 from neurokit_sdr.sdr.requirements import required_population as required_population
