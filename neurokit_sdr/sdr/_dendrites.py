@@ -28,7 +28,7 @@ def missed_overlaps(n, a, s, v, n_trials, rng, out):
     """
     cells, words = np.arange(n), (n + 63) // 64
     for _ in range(n_trials):
-        packed._shuffle_first(cells, a, n, rng)
+        packed.shuffle_first(cells, a, n, rng)
         # A sample of the pattern: its first s cells, for their order is random.
         segment, active = np.zeros(words, np.uint64), np.zeros(words, np.uint64)
         for i in range(a):
@@ -36,14 +36,11 @@ def missed_overlaps(n, a, s, v, n_trials, rng, out):
             active[cells[i] // 64] |= bit
             if i < s:
                 segment[cells[i] // 64] |= bit
-        packed._fill(active, n, v, rng)
-        packed._shuffle_first(cells, v, a, rng)
+        packed.fill(active, n, v, rng)
+        packed.shuffle_first(cells, v, a, rng)
         for i in range(v):
             active[cells[i] // 64] ^= np.uint64(1) << np.uint64(cells[i] % 64)
-        overlap = np.uint64(0)
-        for w in range(words):
-            overlap += packed.popcount(active[w] & segment[w])
-        out[overlap] += 1
+        out[packed.shared(active, segment)] += 1
 
 
 @numba.njit(cache=True, nogil=True)
@@ -56,7 +53,7 @@ def rare_overlaps(n, a, s, theta, n_trials, rng):
     of the pattern. Returns the log of a scale, and the means of weight / scale and of its square.
     """
     cells = np.arange(n)
-    packed._shuffle_first(cells, s, n, rng)
+    packed.shuffle_first(cells, s, n, rng)
     synapse, other = cells[:s].copy(), cells[s:].copy()
     segment = np.zeros((n + 63) // 64, np.uint64)
     for i in range(s):
@@ -82,9 +79,7 @@ def rare_overlaps(n, a, s, theta, n_trials, rng):
                 cell = other[misses]
                 log_weight += math.log((1 - chance) / (1 - asked))
             active[cell // 64] |= np.uint64(1) << np.uint64(cell % 64)
-        overlap = np.uint64(0)
-        for w in range(len(segment)):
-            overlap += packed.popcount(active[w] & segment[w])
+        overlap = np.int64(packed.shared(active, segment))
         if trial == 0:
             scale = log_weight
         if overlap >= theta:
@@ -104,7 +99,7 @@ def clustered(n, a, clusters, n_patterns, rng):
         while done < a:
             # Every cluster once, in random order, before any comes again: there may be too few.
             if taken == len(order):
-                packed._fill(words[p], n, a - done, rng)
+                packed.fill(words[p], n, a - done, rng)
                 break
             j = taken + int(rng.random() * (len(order) - taken))
             order[taken], order[j] = order[j], order[taken]

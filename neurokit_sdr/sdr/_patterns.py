@@ -92,7 +92,7 @@ def active_cells(row, out):
 
 
 @numba.njit(cache=True, nogil=True)
-def _fill(row, n, number, rng):
+def fill(row, n, number, rng):
     """Activate ``number`` more cells of a row, each set of inactive ones as likely as another."""
     done = 0
     while done < number:
@@ -108,16 +108,16 @@ def draw(words, n, a, rng):
     """Fill empty rows with a of n cells each."""
     for p in range(words.shape[0]):
         if 2 * a <= n:
-            _fill(words[p], n, a, rng)
+            fill(words[p], n, a, rng)
             continue
         # Drawing the silent cells keeps the number of repeated draws small.
-        _fill(words[p], n, n - a, rng)
+        fill(words[p], n, n - a, rng)
         for cell in range(n):
             words[p, cell // 64] ^= np.uint64(1) << np.uint64(cell % 64)
 
 
 @numba.njit(cache=True, nogil=True)
-def _shuffle_first(cells, number, size, rng):
+def shuffle_first(cells, number, size, rng):
     """Bring a random choice of ``number`` of the first ``size`` cells to the front."""
     for i in range(number):
         j = i + int(rng.random() * (size - i))
@@ -131,7 +131,7 @@ def subsample(words, n, s, rng):
     cells = np.empty(n, np.int64)
     for p in range(words.shape[0]):
         size = active_cells(words[p], cells)
-        _shuffle_first(cells, s, size, rng)
+        shuffle_first(cells, s, size, rng)
         for i in range(s):
             found[p, cells[i] // 64] |= np.uint64(1) << np.uint64(cells[i] % 64)
     return found
@@ -145,20 +145,27 @@ def corrupt(words, n, v, rng):
     for p in range(words.shape[0]):
         size = active_cells(words[p], cells)
         # All that was active stays taken until the new cells are drawn.
-        _fill(found[p], n, v, rng)
-        _shuffle_first(cells, v, size, rng)
+        fill(found[p], n, v, rng)
+        shuffle_first(cells, v, size, rng)
         for i in range(v):
             found[p, cells[i] // 64] ^= np.uint64(1) << np.uint64(cells[i] % 64)
     return found
 
 
 @numba.njit(cache=True, nogil=True)
+def shared(row, other):
+    """Number of active cells that two rows share."""
+    total = np.uint64(0)
+    for w in range(len(row)):
+        total += popcount(row[w] & other[w])
+    return total
+
+
+@numba.njit(cache=True, nogil=True)
 def _overlaps_block(stored, queries, out):
     for p in range(stored.shape[0]):
         for q in range(queries.shape[0]):
-            total = np.uint64(0)
-            for w in range(stored.shape[1]):
-                total += popcount(stored[p, w] & queries[q, w])
+            total = shared(stored[p], queries[q])
             out[q, p] = total
 
 
@@ -166,9 +173,7 @@ def _overlaps_block(stored, queries, out):
 def _matches_block(stored, queries, theta, out):
     for p in range(stored.shape[0]):
         for q in range(queries.shape[0]):
-            total = np.uint64(0)
-            for w in range(stored.shape[1]):
-                total += popcount(stored[p, w] & queries[q, w])
+            total = shared(stored[p], queries[q])
             out[q, p] = total >= theta
 
 
@@ -176,9 +181,7 @@ def _matches_block(stored, queries, theta, out):
 def _histogram_block(stored, queries, out):
     for p in range(stored.shape[0]):
         for q in range(queries.shape[0]):
-            total = np.uint64(0)
-            for w in range(stored.shape[1]):
-                total += popcount(stored[p, w] & queries[q, w])
+            total = shared(stored[p], queries[q])
             out[total] += 1
 
 
@@ -186,9 +189,7 @@ def _histogram_block(stored, queries, out):
 def _summed_block(stored, queries, value, out):
     for p in range(stored.shape[0]):
         for q in range(queries.shape[0]):
-            total = np.uint64(0)
-            for w in range(stored.shape[1]):
-                total += popcount(stored[p, w] & queries[q, w])
+            total = shared(stored[p], queries[q])
             out[q] += value[total]
 
 
@@ -260,17 +261,14 @@ def _nearest_block(stored, query, first, index, overlap):
     """Keep the best of one block for one query: highest overlap, then lowest index."""
     k = len(index)
     for p in range(stored.shape[0]):
-        total = np.uint64(0)
-        for w in range(stored.shape[1]):
-            total += popcount(stored[p, w] & query[w])
-        shared = np.int64(total)
-        if shared <= overlap[k - 1]:
+        total = np.int64(shared(stored[p], query))
+        if total <= overlap[k - 1]:
             continue
         place = k - 1
-        while place > 0 and overlap[place - 1] < shared:
+        while place > 0 and overlap[place - 1] < total:
             overlap[place], index[place] = overlap[place - 1], index[place - 1]
             place -= 1
-        overlap[place], index[place] = shared, first + p
+        overlap[place], index[place] = total, first + p
 
 
 def nearest(stored: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
