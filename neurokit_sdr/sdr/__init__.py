@@ -27,6 +27,10 @@ from neurokit_sdr.sdr.dendrites import sigmoid_nonlinearity as sigmoid_nonlinear
 from neurokit_sdr.sdr.dendrites import simulate_false_negatives as simulate_false_negatives
 from neurokit_sdr.sdr.dendrites import simulate_false_positives as simulate_false_positives
 from neurokit_sdr.sdr.dendrites import threshold_nonlinearity as threshold_nonlinearity
+from neurokit_sdr.sdr.encoders import encode as encode
+from neurokit_sdr.sdr.encoders import estimate_sparsity as estimate_sparsity
+from neurokit_sdr.sdr.encoders import overlap_matrix as overlap_matrix
+from neurokit_sdr.sdr.encoders import reader_reliability as reader_reliability
 from neurokit_sdr.sdr.grids import tabulate as tabulate
 from neurokit_sdr.sdr.memories import DenseAssociativeMemory as DenseAssociativeMemory
 from neurokit_sdr.sdr.memories import Hopfield as Hopfield
