@@ -173,7 +173,7 @@ finish(
     "05_union_of_synapses",
     "Distinct synapses (s = 25 each, n = 1000)",
     "Lines: exact expectation.",
-    "Dotted red: the mean number of synapses, rounded, in place of its distribution: up to 7 % off.",
+    "Dotted red: the mean number of synapses, rounded, in place of their distribution: 7 % off.",
 )
 
 # %% [markdown]

@@ -239,8 +239,8 @@ def union_false_positive_probability(
 
     A union of *activity*: M random patterns are active at once, and a segment that learnt none of
     them answers. A union of *synapses*: a segment learnt s cells of each of M patterns, and another
-    random pattern makes it answer. Three methods, which differ by a
-    few per cent where the figures of the papers are:
+    random pattern makes it answer. Three methods, which differ by a few per cent where the figures
+    of the papers are:
 
     =============== ==========================================================================
     ``exact``       the expectation over random unions: a chain over the number of synapses (or
