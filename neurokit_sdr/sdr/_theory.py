@@ -12,7 +12,6 @@ from neurokit_sdr.core.errors import ParameterError
 from neurokit_sdr.sdr import _exact as exact
 from neurokit_sdr.sdr import _overlap as kernel
 
-
 #: A union of more patterns takes seconds, and loses more than four of a float's digits.
 MOST_PATTERNS = 1_000_000
 
