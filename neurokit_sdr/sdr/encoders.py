@@ -237,11 +237,12 @@ def reader_reliability(
         By ``threshold``, 1 to s: probabilities of a false positive in a frame, ``theory`` (n and
         the rounded mean of a), ``theory_active_counts`` (averaged over the frames' own a),
         ``shuffled`` (the readers on the recording after each cell's frames were permuted: rates
-        kept; correlations gone, and with them frames in which unusually many are active) and ``measured``, with ``shuffled_error`` and ``measured_error``,
-        one standard error over readers; ``excess``, measured over theory_active_counts. Further
+        kept; correlations gone, and with them frames in which unusually many are active) and
+        ``measured``, with ``shuffled_error`` and ``measured_error``, one standard error over
+        readers; ``excess``, measured over theory_active_counts. Further
         ``false_negative(threshold, n_lost)``, the theory's probability that the segment misses its
-        frame once ``n_lost`` of a active cells moved, and ``n_cells``, ``n_active`` (a, rounded, at
-        least s), ``n_learnable``, the frames with s active cells.
+        frame once ``n_lost`` of a active cells moved, and ``n_cells``, ``n_active`` (a of the
+        frames that can be learnt, rounded), ``n_learnable``, the number of these.
 
     Raises
     ------

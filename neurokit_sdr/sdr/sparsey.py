@@ -85,7 +85,8 @@ class Sparsey(Estimator):
         Width of a mac's window on the level below, in distances between macs: 1 cuts the level
         below into parts, 2 lets neighbours overlap by half.
     exponent
-        :math:`\lambda_U`. The more inputs overlap by chance, the higher it must be.
+        :math:`\lambda_U`. 1 lets codes overlap over the whole range of similarities; the more is
+        stored, and the more inputs overlap by chance, the higher it must be (Sparsey_Alt uses 10).
     horizontal_exponent
         :math:`\lambda_H`.
     top_down_exponent
@@ -121,6 +122,7 @@ class Sparsey(Estimator):
         Thresholds of G with three, two and one type of signal, or None. In recognition, G is
         computed from all types that there are, then from fewer, until it clears the threshold; of
         several versions with as many types the largest G counts. If none does, all types are used.
+        Horizontal signals alone may clear it: then the memory goes on with what it expects.
 
     Attributes
     ----------
@@ -204,14 +206,14 @@ class Sparsey(Estimator):
         *,
         n_modules: int = 24,
         n_units: int = 32,
-        sigmoid: str = "sparsey_alt",
+        sigmoid: str = "rinkus_2010",
         signals: str = "U",
         n_macs: int | Sequence[int] = 1,
         receptive_field: float = 1.0,
-        exponent: float = 10.0,
+        exponent: float = 1.0,
         horizontal_exponent: float = 1.0,
         top_down_exponent: float = 1.0,
-        initial_exponent: float = 10.0,
+        initial_exponent: float = 1.0,
         activation_min: float = 0.0,
         activation_max: float = 1.0,
         cutoff_min: float = 0.0,
