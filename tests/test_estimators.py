@@ -45,7 +45,9 @@ CASES = {
     "HMMGLM": Case(
         nks.analysis.HMMGLM(2, nonlinearity="sigmoid", restarts=2, max_iter=40), switching_counts
     ),
-    "Sparsey": Case(nks.sdr.Sparsey(n_modules=8, n_units=12, signals="UH"), pattern_sequence),
+    "Sparsey": Case(
+        nks.sdr.Sparsey(n_modules=8, n_units=40, signals="UH", exponent=10.0), pattern_sequence
+    ),
 }
 
 
