@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 import xarray as xr
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
 
 import neurokit_sdr as nks
 from neurokit_sdr.core.errors import ParameterError, SchemaError
@@ -263,3 +268,35 @@ def test_a_recording_breaks_the_independence(data_folder, monkeypatch):
     error = np.hypot(found["measured_error"], found["shuffled_error"])
     assert (found["measured"] > found["shuffled"] + 5 * error)[2:4].all()
     assert (np.diff(found["excess"]) > 0).all()
+
+
+# -- plots
+
+
+def test_a_readers_plot_shows_what_it_is_given():
+    rng = np.random.default_rng(0)
+    found = reader_reliability(patterns(rng.random((300, 30)) < 0.3), 5, n_readers=30, rng=0)
+    ax = nks.plotting.reader_reliability(found)
+    lines = {line.get_label(): line for line in ax.lines}
+    np.testing.assert_allclose(
+        lines["theory, a of each frame"].get_ydata(), found["theory_active_counts"]
+    )
+    shown = [c.lines[0].get_ydata() for c in ax.containers]
+    np.testing.assert_allclose(shown[0], found["shuffled"].where(found["shuffled"] > 0))
+    assert ax.get_xticks().tolist() == [1, 2, 3, 4, 5]
+    plt.close(ax.figure)
+    with pytest.raises(SchemaError, match=r"Expected a variable 'theory'.*reader_reliability"):
+        nks.plotting.reader_reliability(found.drop_vars("theory"))
+
+
+def test_an_overlap_plot_shows_the_matrix():
+    timed = patterns(np.random.default_rng(0).random((7, 30)) < 0.3, "time")
+    timed = timed.assign_coords(time=("time", 2.0 * np.arange(7), {"units": "s"}))
+    overlap = overlap_matrix(timed)
+    ax = nks.plotting.overlap_matrix(overlap)
+    np.testing.assert_array_equal(ax.images[0].get_array(), overlap)
+    assert ax.images[0].get_extent() == [-1, 13, 13, -1]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("other time (s)", "time (s)")
+    plt.close(ax.figure)
+    with pytest.raises(SchemaError, match="overlaps of two dimensions"):
+        nks.plotting.overlap_matrix(overlap[0])

@@ -5,10 +5,15 @@ from __future__ import annotations
 import itertools
 import math
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 import xarray as xr
 from scipy.stats import spearmanr
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
 
 import neurokit_sdr as nks
 from neurokit_sdr.core.errors import ConvergenceWarning, ParameterError, SchemaError
@@ -635,3 +640,21 @@ def test_calls_that_cannot_be_answered_are_refused():
     wrong = model.result_.assign_attrs(parameters='{"n": 1}')
     with pytest.raises(SchemaError, match=r"Expected attrs.* as the hyper-parameters of Sparsey"):
         Sparsey.from_parameters(wrong)
+
+
+# -- plots
+
+
+def test_a_raster_shows_what_was_recalled():
+    stored_, recalled = dataset([[1, 1, 0], [0, 1, 0]]), dataset([[1, 0, 0], [0, 1, 1]])
+    ax = nks.plotting.pattern_raster(stored_, recalled)
+    points = {line.get_label(): line.get_xydata().tolist() for line in ax.lines}
+    assert points == {"recalled": [[0, 0], [1, 1]], "missed": [[0, 1]], "not stored": [[1, 2]]}
+    plt.close(ax.figure)
+    ax = nks.plotting.pattern_raster(stored_)
+    assert ax.lines[0].get_xydata().tolist() == [[0, 0], [0, 1], [1, 1]]
+    plt.close(ax.figure)
+    with pytest.raises(SchemaError, match=r"recalled patterns of shape \(2, 3\)"):
+        nks.plotting.pattern_raster(stored_, recalled.isel(item=[0]))
+    with pytest.raises(SchemaError, match="select one item"):
+        nks.plotting.pattern_raster(dataset(np.ones((2, 3, 4), bool)))
