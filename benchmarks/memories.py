@@ -28,12 +28,34 @@ import neurokit_sdr as nks
 sdr = nks.sdr
 N_CELLS = 256
 #: Active cells of each task; in the diluted one as many entries are +1 or -1, in two cells each.
-TASKS = {"half active": 128, "5 % active": 13, "diluted (60 % not 0)": 154}
-SIZES = [8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096]
+TASKS = {"half active": 128, "5 % active": 13, "diluted (80 % not 0)": 205}
+SIZES = [
+    2,
+    4,
+    8,
+    12,
+    16,
+    24,
+    32,
+    48,
+    64,
+    96,
+    128,
+    192,
+    256,
+    384,
+    512,
+    768,
+    1024,
+    1536,
+    2048,
+    3072,
+    4096,
+]
 NOISES = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
 N_CUES = 50
 #: Items of the noise sweep: below the capacity of every memory that is made for the task.
-FEW = 24
+FEW = 8
 RECALLED = 0.9
 #: Items at which time and bytes are given.
 TIMED = 1024

@@ -90,11 +90,13 @@ def pattern_raster(
     for name, shown, marker, color in kinds[: 1 if recalled is None else 3]:
         frame, cell = np.nonzero(shown.values)
         ax.plot(
-            x[frame], cell, marker, color=color, markersize=4, fillstyle="none", label=name,
-            linestyle="none",
+            x[frame], cell, marker, color=color, markersize=4, label=name, linestyle="none",
+            fillstyle="none" if marker == "o" else "full",
         )  # fmt: skip
     ax.set_ylim(stored.sizes["cell"] - 0.5, -0.5)
     tick_units(ax.yaxis, coordinate(stored, "cell"))
+    if str(stored.dims[0]) not in stored.coords:
+        ax.set_xticks(x[:: 1 + x.size // 12])
     ax.set_xlabel(_frame_label(stored))
     ax.set_ylabel("cell")
     if recalled is not None:
