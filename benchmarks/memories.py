@@ -1,6 +1,6 @@
 """Memories on one task, the time of Sparsey, its saturation, and digits from single trials.
 
-    python benchmarks/memories.py [task | time | saturation | digits] [...]
+    python benchmarks/memories.py [task | hopfield | time | saturation | digits] [...]
 
 Without a part named, all run. torchhd takes part in the task if its environment is there
 (``python benchmarks/make_environments.py torchhd``). A pattern counts as recalled where what comes
@@ -20,6 +20,8 @@ import numpy as np
 import xarray as xr
 from _tools import HERE, print_table, run_json, versions, write_json
 from make_environments import environment_is_current, environment_python
+from scipy.optimize import brentq
+from scipy.special import erf
 from scipy.stats import linregress
 from sklearn.datasets import load_digits
 
@@ -258,6 +260,36 @@ def task() -> dict[str, Any]:
     return {"sizes": SIZES, "noises": NOISES, "memories": table}
 
 
+def mean_field_overlap(load: float) -> float:
+    """Of the classical network (Amit, Gutfreund and Sompolinsky 1985); 0 above its capacity."""
+
+    def excess(y: Any) -> Any:
+        return erf(y) - y * (np.sqrt(2 * load) + 2 / np.sqrt(np.pi) * np.exp(-(y**2)))
+
+    y = np.linspace(0.5, 6, 2000)
+    found = np.flatnonzero(np.diff(np.sign(excess(y))))
+    return float(erf(brentq(excess, y[found[-1]], y[found[-1] + 1]))) if found.size else 0.0
+
+
+def hopfield() -> dict[str, Any]:
+    """Overlap of the classical network with what it stores, up to 0.138 N and beyond."""
+    loads, found, rows = [0.08, 0.1, 0.12, 0.13, 0.138, 0.15, 0.17, 0.2], {}, []
+    for load in loads:
+        row: list[Any] = [load, mean_field_overlap(load)]
+        for size in (500, 1000, 2000):
+            rng = np.random.default_rng(size)
+            items = dataset(rng.random((round(load * size), size)) < 0.5)
+            cues = items.isel(item=slice(100))
+            recalled = sdr.Hopfield().store(items).recall(cues, rng=0)["pattern"]
+            overlap = 2 * (recalled == cues["pattern"]).mean("cell").values - 1
+            row.append(float(overlap.mean()))
+        rows.append(row)
+        found[str(load)] = row[1:]
+    print("== overlap of the classical network with its patterns, from the patterns themselves")
+    print_table(["items / N", "mean field", "N = 500", "N = 1000", "N = 2000"], rows)
+    return found
+
+
 def interval(slope: Any) -> list[float]:
     """Slope and its standard error, of seconds over items."""
     return [slope.slope, slope.stderr]
@@ -413,7 +445,8 @@ def digits() -> dict[str, Any]:
 
 
 PARTS: dict[str, Callable[[], dict[str, Any]]] = {
-    "task": task, "time": retrieval_time, "saturation": saturation, "digits": digits,
+    "task": task, "hopfield": hopfield, "time": retrieval_time, "saturation": saturation,
+    "digits": digits,
 }  # fmt: skip
 
 
