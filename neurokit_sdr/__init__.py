@@ -4,7 +4,7 @@
 >>> nks.__version__
 '0.1.0'
 
-Rooms load on first use: ``nks.io``, ``nks.snn``, ``nks.analysis``, ``nks.validation``,
+Rooms load on first use: ``nks.io``, ``nks.snn``, ``nks.sdr``, ``nks.analysis``, ``nks.validation``,
 ``nks.plotting``.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from neurokit_sdr._version import __version__ as __version__
 
-_ROOMS = ("core", "io", "snn", "analysis", "validation", "plotting")
+_ROOMS = ("core", "io", "snn", "sdr", "analysis", "validation", "plotting")
 _FUNCTIONS = {
     "bin_spikes": "neurokit_sdr.core.binning",
     "concat_trials": "neurokit_sdr.core.binning",

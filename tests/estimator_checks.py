@@ -85,6 +85,11 @@ def main_variable(data: xr.Dataset) -> str:
     return next(iter(schema.KINDS[kind_of(data)].variables))
 
 
+def unit_dim(data: xr.Dataset) -> str:
+    """The dimension of what is recorded, or of what is made of it."""
+    return str(data[main_variable(data)].dims[-1])
+
+
 @contextlib.contextmanager
 def raises(kind: type[NeurokitError], *says: str) -> Iterator[None]:
     """The error is ours, of the right kind, and says what was expected and what came."""
@@ -144,7 +149,7 @@ def check_unknown_parameter_is_named(estimator: Estimator, make_data: MakeData) 
 def wrong_values(allowed: Interval | Options | OneOrSeveral) -> list[Any]:
     """Values that a constraint must refuse."""
     if isinstance(allowed, Options):
-        return ["", "no such word", 1, None, allowed.words[0].upper(), list(allowed.words)]
+        return ["", "no such word", 1, None, allowed.words[0].swapcase(), list(allowed.words)]
     if isinstance(allowed, OneOrSeveral):
         each = [v for v in wrong_values(allowed.each) if v is not None and v != [1]]
         several = [[], (), [[allowed.each.low + 1]], *([v] for v in each)]
@@ -372,7 +377,7 @@ def check_simulation_can_be_fitted(estimator: Estimator, make_data: MakeData) ->
     fit(estimator, data)
     simulated = simulate(estimator, data, rng=3)
     schema.check(simulated, kind_of(data))
-    np.testing.assert_array_equal(simulated["unit"], data["unit"])
+    np.testing.assert_array_equal(simulated[unit_dim(data)], data[unit_dim(data)])
     xr.testing.assert_identical(simulate(estimator, data, rng=3), simulated)
     again = fit(fresh(estimator), simulated)
     assert set(again.predict(simulated)) == set(estimator.predict(simulated))
@@ -421,7 +426,7 @@ def check_wrong_values_are_refused(estimator: Estimator, make_data: MakeData) ->
 def check_empty_data_are_refused(estimator: Estimator, make_data: MakeData) -> None:
     data = example(make_data)
     refused(estimator, make_data, data.isel(time=slice(0)))
-    refused(estimator, make_data, data.isel(unit=slice(0)))
+    refused(estimator, make_data, data.isel({unit_dim(data): slice(0)}))
 
 
 def check_silence_is_refused(estimator: Estimator, make_data: MakeData) -> None:
@@ -433,7 +438,8 @@ def check_silence_is_refused(estimator: Estimator, make_data: MakeData) -> None:
 
 
 def check_one_unit_is_refused_or_fitted(estimator: Estimator, make_data: MakeData) -> None:
-    data = example(make_data).isel(unit=[0])
+    data = example(make_data)
+    data = data.isel({unit_dim(data): [0]})
     refusal = ""
     try:
         fit(fresh(estimator), data).predict(data)
@@ -446,8 +452,9 @@ def check_wrong_dims_are_refused(estimator: Estimator, make_data: MakeData) -> N
     data = example(make_data)
     name = main_variable(data)
     refused(estimator, make_data, data.rename(time="bin"), "time")
-    refused(estimator, make_data, data.rename(unit="cell"), "unit")
-    refused(estimator, make_data, data.transpose(..., "unit", "time"), "rename or transpose")
+    unit = unit_dim(data)
+    refused(estimator, make_data, data.rename({unit: "neuron"}), unit)
+    refused(estimator, make_data, data.transpose(..., unit, "time"), "rename or transpose")
     refused(estimator, make_data, data.expand_dims("session"), "session")
     refused(estimator, make_data, data.rename({name: name + "s"}), f"Did you mean '{name}s'?")
     refused(estimator, make_data, data.drop_vars(name), name)
@@ -468,10 +475,11 @@ def check_missing_labels_are_refused(estimator: Estimator, make_data: MakeData) 
         refused(estimator, make_data, data.drop_attrs(deep=False), attr)
         for wrong in (0.0, -1.0, np.nan, np.inf, "fast", "0.02", [0.02]):
             refused(estimator, make_data, data.assign_attrs({attr: wrong}), attr)
-    refused(estimator, make_data, data.drop_vars("unit"), "unit")
-    units = data["unit"].values.copy()
+    unit = unit_dim(data)
+    refused(estimator, make_data, data.drop_vars(unit), unit)
+    units = data[unit].values.copy()
     units[1] = units[0]
-    refused(estimator, make_data, data.assign_coords(unit=units), "unique")
+    refused(estimator, make_data, data.assign_coords({unit: units}), "unique")
 
 
 def check_missing_bins_may_not_be_all(estimator: Estimator, make_data: MakeData) -> None:
@@ -487,16 +495,17 @@ def check_missing_bins_may_not_be_all(estimator: Estimator, make_data: MakeData)
 def check_other_units_are_refused(estimator: Estimator, make_data: MakeData) -> None:
     data = example(make_data)
     fit(estimator, data)
-    order = np.arange(data.sizes["unit"])
+    unit = unit_dim(data)
+    order = np.arange(data.sizes[unit])
     names = [f"other {i}" for i in order]
     for other in (
-        data.isel(unit=order[::-1]),
-        data.isel(unit=order[:-1]),
-        data.assign_coords(unit=names),
-        data.assign_coords(unit=order + 1000),
+        data.isel({unit: order[::-1]}),
+        data.isel({unit: order[:-1]}),
+        data.assign_coords({unit: names}),
+        data.assign_coords({unit: order + 1000}),
     ):
         for call in (estimator.predict, estimator.score):
-            with raises(SchemaError, "unit"):
+            with raises(SchemaError, unit):
                 call(other)
     if "bin_size" in data.attrs:
         with raises(SchemaError, "bin"):

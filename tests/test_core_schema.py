@@ -147,6 +147,9 @@ def test_every_required_variable_is_required(kind):
                 "event_label": ("event", ["go"]),
             }
         ),
+        "patterns": xr.Dataset(
+            {"pattern": (("item", "cell"), [[True, False]])}, {"cell": ["a", "b"]}
+        ),
     }[kind]
     schema.check(good, kind)
     for name, variable in schema.KINDS[kind].variables.items():

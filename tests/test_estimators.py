@@ -20,7 +20,7 @@ from neurokit_sdr.core.errors import FileFormatError
 from neurokit_sdr.core.estimator import Estimator
 
 #: Rooms that hold estimators, those that do not exist yet included.
-ROOMS = ("analysis", "generative")
+ROOMS = ("sdr", "analysis", "generative")
 
 
 class Case(NamedTuple):
@@ -36,9 +36,17 @@ def switching_counts(rng: np.random.Generator) -> xr.Dataset:
     return nks.snn.simulate_switching_population(truth, 300, rng=seed)
 
 
+def pattern_sequence(rng: np.random.Generator) -> xr.Dataset:
+    pattern = ("time", "cell"), rng.random((60, 40)) < 0.15
+    return xr.Dataset({"pattern": pattern}, {"cell": [f"cell {i}" for i in range(40)]})
+
+
 CASES = {
     "HMMGLM": Case(
         nks.analysis.HMMGLM(2, nonlinearity="sigmoid", restarts=2, max_iter=40), switching_counts
+    ),
+    "Sparsey": Case(
+        nks.sdr.Sparsey(n_modules=8, n_units=40, signals="UH", exponent=10.0), pattern_sequence
     ),
 }
 

@@ -1,10 +1,10 @@
 """The data schema: names, dimensions, units, and the checks that hold data to them.
 
 Names are fixed here and nowhere else. A *kind* is one kind of recording (spikes, binned counts,
-calcium, MEG and sEEG signals, events, intervals, behaviour); each is an :class:`xarray.Dataset`
-whose variables, dimensions and units :data:`KINDS` lists. A file that holds several kinds becomes
-an :class:`xarray.DataTree` with one group per kind (:data:`GROUPS`). Time is float64 seconds from
-the recording's start.
+calcium, MEG and sEEG signals, events, intervals, behaviour) or of what is made of one (binary
+patterns); each is an :class:`xarray.Dataset` whose variables, dimensions and units :data:`KINDS`
+lists. A file that holds several kinds becomes an :class:`xarray.DataTree` with one group per kind
+(:data:`GROUPS`). Time is float64 seconds from the recording's start.
 
 Attributes hold str, int, float and lists of them only, because netCDF holds nothing else.
 """
@@ -174,6 +174,18 @@ KINDS: dict[str, Kind] = {
         },
         hint="give event_onset, event_duration (s) and event_label, all (event)",
     ),
+    "patterns": Kind(
+        "patterns",
+        {
+            "pattern": Variable(
+                (("item", "cell"), ("time", "cell"), ("item", "time", "cell")), dtype="b"
+            ),
+            "item_length": Variable((("item",),), units="1", dtype="iu", required=False),
+            "label": Variable((("item",),), dtype="iuUTO", required=False),
+        },
+        hint="make it from binned spikes with nks.sdr.encode(counts, sparsity=0.05), or give "
+        "booleans: pattern(item, cell), or pattern([item,] time, cell) of sequences",
+    ),
 }
 
 
@@ -238,7 +250,8 @@ def check(data: Any, kind: str) -> xr.Dataset:
     Checks names, dimensions, dtypes, units and the kind's own invariants: spike times finite,
     inside ``[t_start, t_stop]`` and sorted within each unit; unit ids unique; counts non-negative
     and finite wherever ``observed`` is true; frame and sample times finite and ascending; channel
-    names unique, positions with a ``coord_frame``; intervals that do not end before they start.
+    names unique, positions with a ``coord_frame``; intervals that do not end before they start;
+    cell ids of patterns unique.
 
     Parameters
     ----------
@@ -558,6 +571,28 @@ def _check_intervals(data: xr.Dataset) -> None:
         )
 
 
+def _check_patterns(data: xr.Dataset) -> None:
+    if "cell" not in data.coords:
+        raise SchemaError(
+            f"Expected a coordinate 'cell' with one id per cell, got coords "
+            f"{sorted(map(str, data.coords))}: add one with .assign_coords(cell=[...])."
+        )
+    ids, number = np.unique(data["cell"].values, return_counts=True)
+    if (number > 1).any():
+        raise SchemaError(
+            f"Expected unique cell ids, got {ids[number > 1][:5].tolist()} more than once: give "
+            f"the cells distinct ids."
+        )
+    if "item_length" not in data.variables:
+        return
+    length, n_frames = data["item_length"].values, data.sizes.get("time", 1)
+    if length.size and (length.min() < 0 or length.max() > n_frames):
+        raise SchemaError(
+            f"Expected item_length between 0 and {n_frames} frames, got {length.min()} to "
+            f"{length.max()}."
+        )
+
+
 def _check_events(data: xr.Dataset) -> None:
     if not np.isfinite(data["event_onset"].values).all():
         raise SchemaError("Expected finite event_onset in seconds, got NaN: drop those events.")
@@ -573,4 +608,5 @@ _INVARIANTS = {
     "trials": _check_intervals,
     "epochs": _check_intervals,
     "events": _check_events,
+    "patterns": _check_patterns,
 }

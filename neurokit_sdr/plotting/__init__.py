@@ -2,8 +2,9 @@
 
 >>> import neurokit_sdr as nks
 >>> sorted(nks.plotting.__all__)  # doctest: +NORMALIZE_WHITESPACE
-['convergence', 'coupling_matrices', 'held_out_comparison', 'rate_spectrum', 'spike_raster',
- 'state_raster', 'states_by_position', 'style', 'traces', 'transition_matrix']
+['convergence', 'coupling_matrices', 'error_probability', 'held_out_comparison', 'overlap_matrix',
+ 'pattern_raster', 'rate_spectrum', 'reader_reliability', 'spike_raster', 'state_raster',
+ 'states_by_position', 'style', 'threshold_sweep', 'traces', 'transition_matrix']
 
 Matplotlib is loaded by the first plot, not before. Every plot has the look of
 ``neurokit_sdr.mplstyle`` and leaves your own settings as they were; ``with nks.plotting.style():``
@@ -18,17 +19,24 @@ from neurokit_sdr.plotting.coupling import coupling_matrices
 from neurokit_sdr.plotting.diagnostics import convergence
 from neurokit_sdr.plotting.networks import rate_spectrum, spike_raster
 from neurokit_sdr.plotting.recordings import traces
+from neurokit_sdr.plotting.sdr import error_probability, threshold_sweep
+from neurokit_sdr.plotting.sparsey import overlap_matrix, pattern_raster, reader_reliability
 from neurokit_sdr.plotting.states import state_raster, transition_matrix
 
 __all__ = [
     "convergence",
     "coupling_matrices",
+    "error_probability",
     "held_out_comparison",
+    "overlap_matrix",
+    "pattern_raster",
     "rate_spectrum",
+    "reader_reliability",
     "spike_raster",
     "state_raster",
     "states_by_position",
     "style",
+    "threshold_sweep",
     "traces",
     "transition_matrix",
 ]
