@@ -38,6 +38,9 @@ bench: setup
 	$(BIN)/python benchmarks/published_networks.py
 	$(BIN)/python benchmarks/connectivity.py
 	$(BIN)/python benchmarks/io.py
+	$(BIN)/python benchmarks/io_signals.py
+	$(BIN)/python benchmarks/sdr.py
+	$(BIN)/python benchmarks/memories.py
 
 clean:
 	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache benchmarks/.environments

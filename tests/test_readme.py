@@ -130,8 +130,7 @@ def test_named_files_and_folders_exist(document: str) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_named_functions_exist(document: str) -> None:
     names = set(re.findall(r"\bnks((?:\.[A-Za-z_]\w*)+)", "\n".join(code(document))))
-    planned = {".io.read"}  # CONTRIBUTING says that it is not there yet
-    for name in sorted(names - planned):
+    for name in sorted(names):
         reduce(getattr, name.strip(".").split("."), nks)
 
 
