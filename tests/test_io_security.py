@@ -19,7 +19,7 @@ import xarray as xr
 
 import neurokit_sdr as nks
 from neurokit_sdr.core.errors import FileFormatError, NeurokitError
-from neurokit_sdr.core.files import check_hdf5
+from neurokit_sdr.core.files import check_hdf5, check_heaps
 
 READ = [nks.load, nks.io.read]
 
@@ -146,6 +146,16 @@ def test_a_heap_that_leads_nowhere_is_not_followed(read, tmp_path):
     path.write_bytes(content)
     with pytest.raises(FileFormatError, match=r"damaged \(the text in it"):
         read(path)
+
+
+def test_the_letters_of_a_heap_at_the_very_end_are_no_heap(tmp_path):
+    path = tmp_path / "a.nc"
+    nks.save(nks.io.from_spike_times({"a": [0.1]}, t_stop=1.0), path)
+    content = path.read_bytes()
+    content += b"\0" * (-len(content) % 8)
+    for tail in (b"", b"\1", b"\1" * 7):
+        path.write_bytes(content + b"GCOL\x01\0\0\0" + tail)
+        check_heaps(path)
 
 
 def test_heaps_of_whole_files_are_whole(tmp_path):

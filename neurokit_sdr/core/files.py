@@ -136,6 +136,8 @@ def _damaged_heap(path: Path, size: int, modified: int, inode: int) -> int | Non
 
 def _heap_is_whole(data: mmap.mmap, start: int, file_size: int) -> bool:
     """Whether the objects of a heap lie one after the other up to its end."""
+    if start + 16 > file_size:
+        return True  # cut off within its head: HDF5 sees that itself
     (size,) = struct.unpack_from("<Q", data, start + 8)
     if size > file_size - start:
         return True  # the letters occur in somebody's data, or HDF5 itself sees the damage
