@@ -178,11 +178,18 @@ def _matches_block(stored, queries, theta, out):
 
 
 @numba.njit(cache=True, nogil=True)
-def _histogram_block(stored, queries, out):
+def _reached_block(stored, queries, count, squares):
+    found = np.zeros(count.size, np.int64)
     for p in range(stored.shape[0]):
+        found[:] = 0
         for q in range(queries.shape[0]):
             total = shared(stored[p], queries[q])
-            out[total] += 1
+            found[total] += 1
+        reached = 0
+        for overlap in range(count.size - 1, -1, -1):
+            reached += found[overlap]
+            count[overlap] += reached
+            squares[overlap] += reached * reached
 
 
 @numba.njit(cache=True, nogil=True)
@@ -230,13 +237,17 @@ def matches(stored: np.ndarray, queries: np.ndarray, theta: int) -> np.ndarray:
     return out
 
 
-def histogram(stored: np.ndarray, queries: np.ndarray) -> np.ndarray:
-    """How many pairs of a query and a stored pattern share 0, 1, 2, ... active cells."""
+def reached(stored: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """How many pairs of a query and a stored pattern share at least 0, 1, 2, ... active cells.
+
+    Two rows: the number of pairs, and the sum over stored patterns of the square of its number of
+    queries, from which follows how the stored patterns scatter.
+    """
     parts = []
 
     def task(block: slice) -> None:
-        found = np.zeros(stored.shape[1] * WORD + 1, np.int64)
-        _histogram_block(stored[block], queries, found)
+        found = np.zeros((2, stored.shape[1] * WORD + 1), np.int64)
+        _reached_block(stored[block], queries, *found)
         parts.append(found)
 
     over_blocks(stored, stored.size * len(queries), task)

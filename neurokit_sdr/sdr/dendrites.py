@@ -219,15 +219,20 @@ def simulate_false_positives(
     """Show random patterns to segments that learnt others, for all thresholds at once.
 
     Patterns and segments are drawn in blocks and every pattern is shown to every segment of its
-    block. Such pairs are pairwise independent, so the standard error is that of independent trials,
-    at a hundredth of their cost.
+    block, at a hundredth of the cost of independent trials. Such pairs are pairwise independent
+    where ``n_patterns`` is 1, and the standard error is that of independent trials. Pairs that
+    share a union share its size, which is random: they are correlated, and the standard error is
+    that of the scatter of the unions, each with its share of pairs that answer. It can be many
+    times that of independent trials, and falls with the number of unions, the root of the pairs of
+    a block.
 
     Parameters
     ----------
     n, a, s
         Cells, active cells, synapses for each pattern.
     n_trials
-        Pairs of a pattern and a segment; rounded up to whole blocks.
+        Pairs of a pattern and a segment; rounded up to whole blocks, which are squares of up to
+        4096 patterns and as many segments. At least two where ``n_patterns`` is more than 1.
     n_patterns, union
         Patterns that are superposed: as activity, or as synapses of a segment, see
         :func:`union_false_positive_probability`.
@@ -260,23 +265,35 @@ def simulate_false_positives(
     check.one_of("union", union, UNIONS)
     n, a, s = (check.one_whole(k, v) for k, v in (("n", n), ("a", a), ("s", s)))
     m = check.one_whole("n_patterns", n_patterns, low=1)
-    trials = check.one_whole("n_trials", n_trials, low=1)
+    # Two unions at least, or nothing says how they scatter.
+    trials = check.one_whole("n_trials", n_trials, low=1 if m == 1 else 2)
     check.at_most("a", np.array(a), "n", np.array(n), NO_MORE_ACTIVE)
     check.at_most("s", np.array(s), "n", np.array(n), NO_MORE_SYNAPSES)
     side = min(_BLOCK, math.isqrt(trials - 1) + 1)
     blocks = -(-trials // side**2)
     seed = resolve_seed(rng)
-    count = np.zeros(packed.n_words(n) * packed.WORD + 1, np.int64)
+    count, squares = np.zeros((2, packed.n_words(n) * packed.WORD + 1), np.int64)
     superposed, single = (a, s) if union == "activity" else (s, a)
     with progress_bar(blocks, "false positives", progress) as bar:
         for block in range(blocks):
             draws = stream(seed, "block", block)
             unions = simulation.superposed(n, superposed, m, side, draws)
             others = simulation.superposed(n, single, 1, side, draws)
-            count += packed.histogram(unions, others)
+            of_block = packed.reached(unions, others)
+            count += of_block[0]
+            squares += of_block[1]
             bar.update()
     most = min(single, superposed * m, n)
-    return _sweep(count[: most + 1], seed, {"n": n, "a": a, "s": s, "n_patterns": m})
+    error = None
+    if m > 1:
+        # Unions are uncorrelated: given a union, only its size matters, and given one of the
+        # others, whatever it is, all unions have the same chance to meet it.
+        number = blocks * side
+        mean = count[: most + 1] / number
+        variance = (squares[: most + 1] - number * mean**2) / (number - 1)
+        error = np.sqrt(np.maximum(variance, 0.0) / number) / side
+    attrs = {"n": n, "a": a, "s": s, "n_patterns": m}
+    return _sweep(count[: most + 1], blocks * side**2, seed, attrs, error)
 
 
 def simulate_false_negatives(
@@ -345,7 +362,8 @@ def simulate_false_negatives(
         for found in pool.map(run, range(len(blocks))):
             count += found
             bar.update()
-    return _sweep(count, seed, {"n": n, "a": a, "s": s, "v": v}, missed=True)
+    missed = np.append(0, np.cumsum(count)[:-1])
+    return _sweep(missed, trials, seed, {"n": n, "a": a, "s": s, "v": v})
 
 
 def estimate_false_positives(
@@ -475,19 +493,22 @@ def _estimates(
 
 
 def _sweep(
-    overlaps: np.ndarray, seed: int, attrs: dict[str, int], *, missed: bool = False
+    count: np.ndarray,
+    total: int,
+    seed: int,
+    attrs: dict[str, int],
+    error: np.ndarray | None = None,
 ) -> xr.Dataset:
-    """From how often each overlap came to how often each threshold errs."""
-    total = int(overlaps.sum())
-    reached = np.cumsum(overlaps[::-1])[::-1]
-    count = total - reached if missed else reached
+    """How often each threshold errs; without an error of its own, that of independent trials."""
     p = count / total
     return xr.Dataset(
         {
             "count": ("theta", count, {"units": "1"}),
             "probability": ("theta", p, {"units": "1"}),
-            "standard_error": ("theta", np.sqrt(p * (1 - p) / total), {"units": "1"}),
+            "standard_error": (
+                "theta", np.sqrt(p * (1 - p) / total) if error is None else error, {"units": "1"}
+            ),
         },
         coords={"theta": np.arange(len(count))},
         attrs={**attrs, "n_trials": total, "seed": seed},
-    )
+    )  # fmt: skip
