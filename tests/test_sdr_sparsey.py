@@ -485,6 +485,24 @@ def test_macs_see_their_window():
     assert "x" in grid.coords
 
 
+def test_where_an_animal_is_says_nothing_of_where_cells_are():
+    """Coordinates x and y along time or items are not positions of cells, however many."""
+    rng = np.random.default_rng(0)
+    for dim, number in (("time", 10), ("item", 10), ("item", 40), ("item", 100)):
+        active = random_patterns(rng, number, 40, a=8)
+        plain = xr.Dataset({"pattern": ((dim, "cell"), active)}, {"cell": np.arange(40)})
+        tracked = plain.assign_coords({axis: (dim, rng.random(number)) for axis in "xy"})
+        model = Sparsey(n_macs=4, n_modules=3, n_units=4)
+        expected = model.fit(plain, rng=0, progress=False).result_
+        found = model.fit(tracked, rng=0, progress=False).result_
+        assert found.sizes["bottom_up_afferent"] == 40
+        np.testing.assert_array_equal(found["bottom_up_weight"], expected["bottom_up_weight"])
+        assert "x" not in found.coords
+        recalled = model.recall(tracked)
+        assert recalled["x"].dims == (dim,)
+        np.testing.assert_array_equal(recalled["pattern"], model.recall(plain)["pattern"])
+
+
 # -- labels, similarity, simulation
 
 

@@ -79,8 +79,8 @@ class Sparsey(Estimator):
         level above).
     n_macs
         Number of macs, or of those in each level from the bottom. The macs of a level lie evenly
-        along the cells; where cells have coordinates ``x`` and ``y``, on a grid over them (then
-        give square numbers).
+        along the cells; where cells have coordinates ``x(cell)`` and ``y(cell)``, on a grid over
+        them (then give square numbers).
     receptive_field
         Width of a mac's window on the level below, in distances between macs: 1 cuts the level
         below into parts, 2 lets neighbours overlap by half.
@@ -761,7 +761,8 @@ class Sparsey(Estimator):
 
 def _positions(data: xr.Dataset) -> np.ndarray:
     """Of each cell, by rank within the unit interval or square, shape (cell, dimension)."""
-    if "x" in data.coords and "y" in data.coords:
+    # x and y of anything else, as of an animal in time, say nothing of where cells lie.
+    if all(axis in data.coords and data[axis].dims == ("cell",) for axis in ("x", "y")):
         ranks = [np.unique(data[axis].values, return_inverse=True)[1] for axis in ("x", "y")]
     else:
         ranks = [np.arange(data.sizes["cell"])]
@@ -814,7 +815,9 @@ def _label(data: xr.Dataset, model: _Model, estimator: Sparsey) -> xr.Dataset:
     fold = (rule.n_modules, rule.n_units)
     units = ("module", "module_unit")
     result = xr.Dataset(
-        coords={k: data[k] for k in ("cell", "x", "y") if k in data.coords}
+        coords={
+            k: data[k] for k in ("cell", "x", "y") if k in data.coords and data[k].dims == ("cell",)
+        }
         | {"level": ("mac", wiring.level)}
     )
     for name, letter, afferents, synapses in zip(
