@@ -660,6 +660,73 @@ def test_calls_that_cannot_be_answered_are_refused():
         Sparsey.from_parameters(wrong)
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"n_modules": 7}, {"n_units": 8}, {"signals": "UHD", "n_macs": 2}, {"signals": "U"},
+        {"learning": "ageing"}, {"sigmoid": "sparseypy", "exponent": 4.0}, {"persistence": [1, 2]},
+    ],
+)  # fmt: skip
+def test_hyper_parameters_set_after_a_fit_count_from_the_next(changed):
+    data = dataset(random_patterns(np.random.default_rng(0), 4, 5, N))
+    calls = {
+        "predict": lambda m: m.predict(data),
+        "score": lambda m: m.score(data),
+        "recall": lambda m: m.recall(data, n_frames=2),
+        "similarity": lambda m: m.similarity(data),
+        "simulate": lambda m: m.simulate(3, rng=0),
+    }
+    model = Sparsey(n_modules=5, n_units=6, signals="UH").fit(data, rng=0, progress=False)
+    before = {name: call(model) for name, call in calls.items()}
+    model.set_params(**changed)
+    for name, call in calls.items():
+        again = call(model)
+        same = again == before[name] if name == "score" else again.identical(before[name])
+        assert same, name
+    assert model.get_params() | changed == model.get_params()
+    with pytest.raises(ParameterError, match="hyper-parameters of the first fit, got others"):
+        model.partial_fit(data)
+
+
+WHOLE = {"learning": "ageing", "freezing": 0.5, "signals": "UHD", "n_macs": (2, 1)}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda p: p["level"], "laid out like result_ of a fitted Sparsey, with attrs"),
+        (lambda p: p.drop_attrs(), "laid out like result_ of a fitted Sparsey, with attrs"),
+        (lambda p: p.drop_vars("cell"), "got none of cell"),
+        (lambda p: p.drop_vars("level"), "got none of level"),
+        *((lambda p, name=name: p.drop_vars(name), f"got no {name}")
+          for name in ("inflection", "highest_mean_v", "bottom_up_weight", "bottom_up_source",
+                       "horizontal_weight", "top_down_mac", "bottom_up_stamp",
+                       "horizontal_stiffness", "top_down_frozen", "label_value")),
+        (lambda p: p.isel(module=slice(3)), "bottom_up_weight with dimensions .* of sizes .*4, 5"),
+        (lambda p: p.isel(module_unit=slice(3)), "bottom_up_weight with dimensions"),
+        (lambda p: p.isel(bottom_up_afferent=slice(30)), "bottom_up_weight with dimensions"),
+        (lambda p: p.isel(bottom_up_afferent=slice(None, None, -1)), "bottom_up_source as the cel"),
+        (lambda p: p.isel(cell=slice(30)), "bottom_up_weight with dimensions"),
+        (lambda p: p.isel(mac=[0]), "level with dimensions"),
+        (lambda p: p.transpose(), "bottom_up_weight with dimensions"),
+        (lambda p: p.assign(inflection=p["inflection"] * np.nan), "inflection as numbers, none mi"),
+        (lambda p: p.assign(inflection=p["inflection"].astype(str)), "inflection as numbers, none"),
+        (lambda p: p.assign(bottom_up_weight=p["bottom_up_weight"].astype(int) + 200),
+         "bottom_up_weight from 0 to 127, got 0 to 327"),
+        (lambda p: p.assign_attrs(frames_learned="many"), "frames_learned.* whole number >= 0, go"),
+        (lambda p: p.assign_attrs(fewest_active=-1), "fewest_active.* whole number >= 0, got -1"),
+    ],
+)  # fmt: skip
+def test_what_is_not_a_whole_memory_is_refused(change, says):
+    active = random_patterns(np.random.default_rng(0), 3, 4, 40, a=8)
+    data = dataset(active, label=("item", ["a", "b", "c"]))
+    model = Sparsey(n_modules=4, n_units=5, **WHOLE).fit(data, rng=0, progress=False)
+    again = Sparsey.from_parameters(model.result_)
+    xr.testing.assert_identical(again.predict(data), model.predict(data))
+    with pytest.raises(SchemaError, match=says):
+        Sparsey.from_parameters(change(model.result_))
+
+
 # -- plots
 
 

@@ -27,6 +27,8 @@ SIGNALS = "UHD"
 #: Names of the types of synapses in ``result_``.
 _TYPES = ("bottom_up", "horizontal", "top_down")
 
+_LIKE_RESULT = "a Dataset laid out like result_ of a fitted Sparsey"
+
 #: Frames between two updates of the progress bar, and so between two chances for Ctrl-C.
 _CHUNK = 256
 
@@ -71,9 +73,10 @@ class Sparsey(Estimator):
     n_units
         Units K of each module.
     sigmoid
-        :math:`\eta(G)` and :math:`\mu(V)`, by source: ``"sparseycore"`` (its inflection moves from
-        0.5 to 0.9 as the mac fills), ``"sparsey_alt"``, ``"rinkus_2010"`` or ``"sparseypy"``; see
-        the notes.
+        :math:`\eta(G)` and :math:`\mu(V)`, by source: ``"sparseycore"`` (its inflection c moves up
+        from 0.5 with each new height of the mean V in a mac, to 0.9 at most; a full mac may have
+        stopped before, see ``inflection``), ``"sparsey_alt"``, ``"rinkus_2010"`` or
+        ``"sparseypy"``; see the notes.
     signals
         ``"U"`` (patterns), ``"UH"`` (sequences) or ``"UHD"`` (sequences, with signals from the
         level above).
@@ -123,6 +126,9 @@ class Sparsey(Estimator):
         computed from all types that there are, then from fewer, until it clears the threshold; of
         several versions with as many types the largest G counts. If none does, all types are used.
         Horizontal signals alone may clear it: then the memory goes on with what it expects.
+
+    Hyper-parameters that are set after a fit count from the next fit on: the stored synapses mean
+    nothing under others.
 
     Attributes
     ----------
@@ -311,8 +317,7 @@ class Sparsey(Estimator):
         if not hasattr(self, "result_"):
             return self.fit(data, rng=rng, progress=progress)
         self._check_params()
-        stored = json.loads(self.result_.attrs["parameters"])
-        if stored != json.loads(results.encode(self.get_params())):
+        if self._as_fitted() is not self:
             raise ParameterError(
                 "Expected the hyper-parameters of the first fit, got others: call fit to begin "
                 "again with these."
@@ -345,9 +350,9 @@ class Sparsey(Estimator):
         ------
         NotFittedError, SchemaError
         """
-        result = self._check_fitted()
-        frames = self._frames(data)
-        codes = self._recognise(frames)
+        fitted = self._as_fitted()
+        result, frames = fitted.result_, fitted._frames(data)
+        codes = fitted._recognise(frames)
         names = np.array(
             ["".join(s for k, s in enumerate(SIGNALS) if v >> k & 1) for v in range(8)]
         )
@@ -386,8 +391,8 @@ class Sparsey(Estimator):
         ------
         NotFittedError, SchemaError
         """
-        self._check_fitted()
-        familiarity = self._recognise(self._frames(data)).familiarity
+        fitted = self._as_fitted()
+        familiarity = fitted._recognise(fitted._frames(data)).familiarity
         active = np.isfinite(familiarity)
         return float(familiarity[active].mean()) if active.any() else 0.0
 
@@ -417,19 +422,20 @@ class Sparsey(Estimator):
         ParameterError
             If the model has no horizontal signals to go on by.
         """
-        result = self._check_fitted()
+        fitted = self._as_fitted()
+        result = fitted.result_
         n_frames = one_whole("n_frames", n_frames)
-        if n_frames and "H" not in self.signals:
+        if n_frames and "H" not in fitted.signals:
             raise ParameterError(
-                f"Expected signals='UH' or 'UHD' to recall sequences, got {self.signals!r}: fit "
+                f"Expected signals='UH' or 'UHD' to recall sequences, got {fitted.signals!r}: fit "
                 f"with one of them, or leave n_frames at 0 to complete patterns."
             )
-        frames = self._frames(data)
+        frames = fitted._frames(data)
         driven = np.ones(len(frames.pattern), bool)
         if n_frames:
             frames, driven = _prolonged(frames, n_frames)
-        codes = self._recognise(frames, driven)
-        pattern = self._completed(codes.winner)
+        codes = fitted._recognise(frames, driven)
+        pattern = fitted._completed(codes.winner)
         coords = {
             k: v for k, v in frame_coords(data).items() if not n_frames or v.dims == ("item",)
         }
@@ -466,9 +472,9 @@ class Sparsey(Estimator):
         ------
         NotFittedError, SchemaError
         """
-        self._check_fitted()
-        first = self._recognise(self._frames(data)).winner
-        second = first if other is None else self._recognise(self._frames(other)).winner
+        fitted = self._as_fitted()
+        first = fitted._recognise(fitted._frames(data)).winner
+        second = first if other is None else fitted._recognise(fitted._frames(other)).winner
         rows = []
         for code in first:
             either = (code[:, :1] >= 0) | (second[:, :, :1] >= 0)
@@ -504,21 +510,22 @@ class Sparsey(Estimator):
         ------
         NotFittedError, ParameterError
         """
-        result = self._check_fitted()
+        fitted = self._as_fitted()
+        result = fitted.result_
         n_frames = one_whole("n_frames", n_frames, low=1)
         seed = resolve_seed(rng)
         generator = stream(seed, "simulate")
-        sequences = "H" in self.signals
+        sequences = "H" in fitted.signals
         parts: list[tuple[np.ndarray, core.Codes]] = []
         left = n_frames
         while left > 0:
-            first = self._dreamt(1 if sequences else n_frames, generator)
+            first = fitted._dreamt(1 if sequences else n_frames, generator)
             frames = _as_items(first)
             driven = np.ones(len(first), bool)
             if sequences and left > 1:
                 frames, driven = _prolonged(frames, left - 1)
-            codes = self._recognise(frames, driven)
-            pattern = self._completed(codes.winner)
+            codes = fitted._recognise(frames, driven)
+            pattern = fitted._completed(codes.winner)
             goes_on = np.append(pattern[1:].any(axis=1) | (not sequences), False)
             size = int(np.argmin(goes_on)) + 1
             parts.append((pattern[:size], core.Codes(*(array[:size] for array in codes))))
@@ -548,14 +555,14 @@ class Sparsey(Estimator):
         Raises
         ------
         SchemaError
-            If it is not.
+            If a variable or attribute that recognition or further learning needs is missing, or
+            its shape or sources are not those of the hyper-parameters.
+        ParameterError
+            If a hyper-parameter is out of range.
         """
-        if not isinstance(parameters, xr.Dataset) or not {
-            "bottom_up_weight", "cell", "level"
-        } <= set(parameters.variables) or "parameters" not in parameters.attrs:  # fmt: skip
+        if not isinstance(parameters, xr.Dataset) or "parameters" not in parameters.attrs:
             raise SchemaError(
-                f"Expected a Dataset laid out like result_ of a fitted Sparsey, got "
-                f"{describe(parameters)}."
+                f"Expected {_LIKE_RESULT}, with attrs['parameters'], got {describe(parameters)}."
             )
         try:
             model = cls(**json.loads(parameters.attrs["parameters"]))
@@ -565,6 +572,7 @@ class Sparsey(Estimator):
                 f"{parameters.attrs['parameters']!r} ({error})."
             ) from error
         model._check_params()
+        model._check_layout(parameters)
         model.result_ = results.stamp(
             parameters,
             estimator=cls.__name__,
@@ -576,6 +584,18 @@ class Sparsey(Estimator):
         return model
 
     # -- what the calls share
+
+    def _as_fitted(self) -> Self:
+        """This model, or where hyper-parameters were changed since the fit, one with those of it.
+
+        The synapses mean nothing under another rule or in another field.
+        """
+        known = json.loads(self._check_fitted().attrs["parameters"])
+        if known == json.loads(results.encode(self.get_params())):
+            return self
+        fitted = type(self)(**known)
+        fitted.result_ = self.result_
+        return fitted
 
     def _levels(self) -> list[int]:
         return [self.n_macs] if isinstance(self.n_macs, int | np.integer) else list(self.n_macs)
@@ -640,6 +660,65 @@ class Sparsey(Estimator):
                 f"receptive_field."
             )
         return wiring
+
+    def _check_layout(self, result: xr.Dataset) -> None:
+        """Raise unless a Dataset has all that a memory of these hyper-parameters is made of."""
+        missing = [k for k in ("cell", "level") if k not in result.coords]
+        if missing:
+            raise SchemaError(f"Expected {_LIKE_RESULT}, got none of {', '.join(missing)}.")
+        wiring, rule = self._wiring(result), self._rule()
+        n_macs, fold = len(wiring.level), (rule.n_modules, rule.n_units)
+        units = ("module", "module_unit")
+        expected: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = dict.fromkeys(
+            ("level", "inflection", "highest_mean_v"), (("mac",), (n_macs,))
+        )
+        fixed = {"level": wiring.level}
+        for name, letter, afferents in zip(_TYPES, SIGNALS, wiring[2:], strict=True):
+            if letter not in self.signals:
+                continue
+            number = len(afferents.source)
+            afferent = (f"{name}_afferent",)
+            stored = ("weight", "stamp", "stiffness") if rule.lifetime else ("weight",)
+            expected |= {f"{name}_{k}": ((*afferent, *units), (number, *fold)) for k in stored}
+            expected |= {f"{name}_{k}": (afferent, (number,)) for k in ("source", "mac")}
+            if rule.freezing < 1:
+                expected[f"{name}_frozen"] = (("mac", *units), (n_macs, *fold))
+            fixed[f"{name}_source"] = afferents.source
+            fixed[f"{name}_mac"] = np.repeat(np.arange(n_macs), np.diff(afferents.start))
+        if "label_weight" in result:
+            size = result.sizes.get("label_value", 0)
+            expected["label_value"] = (("label_value",), (size,))
+            expected["label_weight"] = (("label_value", "mac", *units), (size, n_macs, *fold))
+        for name, (dims, shape) in expected.items():
+            if name not in result.variables:
+                raise SchemaError(f"Expected {_LIKE_RESULT}, got no {name}.")
+            if result[name].dims != dims or result[name].shape != shape:
+                raise SchemaError(
+                    f"Expected {name} with dimensions {dims} of sizes {shape}, as the "
+                    f"hyper-parameters say, got {result[name].dims} of sizes {result[name].shape}: "
+                    f"give the whole result_ of a fit."
+                )
+            numbers = name == "label_value" or result[name].dtype.kind in "biuf"
+            if not numbers or (result[name].dtype.kind == "f" and result[name].isnull().any()):
+                raise SchemaError(
+                    f"Expected {name} as numbers, none missing, got {result[name].dtype}."
+                )
+            if name in fixed and not np.array_equal(result[name], fixed[name]):
+                raise SchemaError(
+                    f"Expected {name} as the cells and the hyper-parameters determine it, got "
+                    f"other values: give the result_ of a fit, its afferents in their order."
+                )
+            if name.endswith("_weight"):
+                low, high = result[name].values.min(initial=0), result[name].values.max(initial=0)
+                if low < 0 or high > 127:
+                    raise SchemaError(f"Expected {name} from 0 to 127, got {low} to {high}.")
+        for name in ("frames_learned", "fewest_active"):
+            value = result.attrs.get(name)
+            if not isinstance(value, int | np.integer) or value < 0:
+                raise SchemaError(
+                    f"Expected attrs[{name!r}] as a whole number >= 0, got {value!r}: copy the "
+                    f"attributes of the result_ of a fit."
+                )
 
     def _model(self) -> _Model:
         result = self._check_fitted()
