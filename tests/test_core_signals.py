@@ -526,3 +526,65 @@ def test_the_input_is_not_changed(seed):
     for work in operations().values():
         work(data)
     xr.testing.assert_identical(before, data)
+
+
+# -- what was done silently, or failed without a word -------------------------------------------
+
+
+@pytest.mark.parametrize("units", ["frame", "ms"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda data: nks.bin_signal(data, 10),
+        lambda data: nks.epoch(data, [50.0], -2, 2),
+        lambda data: nks.bandpass(data, 0.01, 0.1),
+    ],
+)
+def test_frames_are_not_taken_for_seconds(call, units):
+    time = even_time(2000, 1.0)
+    time["time"].attrs["units"] = units
+    data = xr.Dataset({"fluorescence": (("time", "unit"), np.ones((2000, 2)))}, time)
+    says = "sampling_rate=30.0" if units == "frame" else "units 's'"
+    with pytest.raises(SchemaError, match=f"Expected time in seconds.*{says}"):
+        call(xr.DataTree.from_dict({"/calcium": data}))
+
+
+def test_whole_numbers_are_named_where_they_are_not_filtered_or_averaged():
+    data = recording(noise(0)).assign(raw=("time", np.arange(3000)))
+    with pytest.warns(DataWarning, match=r"Not filtered.*\['raw'\].*astype\(float\)"):
+        filtered = nks.bandpass(data, 5, 20)
+    assert (filtered["raw"] == data["raw"]).all()
+    with pytest.warns(DataWarning, match=r"Left out.*\['raw'\].*astype\(float\)"):
+        nks.bin_signal(data, 0.1)
+    with pytest.warns(DataWarning, match="Not filtered"):
+        untouched = nks.bandpass(data[["raw"]], 5, 20)
+    assert "filter" not in untouched.attrs  # nothing was
+
+
+@pytest.mark.parametrize("even", [True, False])
+@pytest.mark.parametrize(
+    ("onsets", "edges"),
+    [([0.5], (-1e300, 1e300)), ([1e300], (-0.1, 0.1)), ([-1e300], (-0.1, 0.1))],
+)
+def test_trials_beyond_all_numbers_lie_outside_the_recording(onsets, edges, even):
+    data = recording(noise(0))
+    if not even:
+        frames = np.cumsum(1 + np.arange(3000) % 3) / RATE
+        data = data.drop_vars("time").assign_coords(time=("time", frames, {"units": "s"}))
+    with pytest.warns(DataWarning, match="1 of 1 trials reach outside"):  # noqa: SIM117
+        with pytest.raises(ParameterError, match="at least one trial"):
+            nks.epoch(data, onsets, *edges)
+
+
+@pytest.mark.parametrize(
+    ("drop", "says"),
+    [
+        ("x", r"shape \(stretch, 2\).*got str"),
+        ([[np.nan, 1.0]], "finite start"),
+        ([[0.1, np.nan]], "finite start"),
+        ([[2.0, 1.0]], "stop not before it"),
+    ],
+)
+def test_stretches_to_drop_must_be_stretches(drop, says):
+    with pytest.raises(SchemaError, match=says):
+        nks.epoch(recording(noise(0)), [0.5], -0.1, 0.1, drop=drop)

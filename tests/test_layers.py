@@ -237,3 +237,10 @@ def test_a_misspelt_name_is_guessed():
         nks.bin_spike
     with pytest.raises(AttributeError, match="Did you mean 'analysis'"):
         nks.analisys
+
+
+def test_modules_of_core_are_found_without_importing_them_first():
+    code = "import json, neurokit_sdr as nks; print(json.dumps(nks.core.errors.__name__))"
+    assert run_fresh(code) == "neurokit_sdr.core.errors"
+    with pytest.raises(AttributeError, match=r"has no 'eror'; it has .*errors"):
+        _ = importlib.import_module("neurokit_sdr.core").eror

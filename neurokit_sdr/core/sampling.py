@@ -14,6 +14,13 @@ from neurokit_sdr.core.errors import SchemaError
 ON_EDGE = 1e-6
 #: Samples further apart than this many sampling intervals have a gap between them.
 GAP = 1.5
+#: Positions further out than any recording reaches, which int64 still counts with.
+_FAR = 2.0**52
+
+
+def samples(seconds: float, rate: float) -> int:
+    """Whole samples in a stretch of time, at most as many as int64 can count with."""
+    return round(min(max(seconds * rate, -_FAR), _FAR))
 
 
 class Clock(NamedTuple):
@@ -38,13 +45,15 @@ class Clock(NamedTuple):
         """Position of the first sample at or after each moment."""
         if self.time is None:
             position = np.ceil((moment - self.start) * self.rate - ON_EDGE)
-            return np.maximum(position, 0).astype(np.int64)
+            return np.clip(position, 0, _FAR).astype(np.int64)
         return np.searchsorted(self.time, moment - ON_EDGE / self.rate, side="left")
 
     def nearest(self, moment: np.ndarray) -> np.ndarray:
         """Position of the sample nearest to each moment, possibly outside the recording."""
         if self.time is None:
-            return np.rint((moment - self.start) * self.rate).astype(np.int64)
+            with np.errstate(over="ignore"):
+                position = np.rint((moment - self.start) * self.rate)
+            return np.clip(position, -_FAR, _FAR).astype(np.int64)
         right = np.clip(np.searchsorted(self.time, moment), 1, max(self.time.size - 1, 1))
         left = right - 1
         right = np.minimum(right, self.time.size - 1)
@@ -53,6 +62,24 @@ class Clock(NamedTuple):
 
 
 def clock_of(data: xr.Dataset) -> Clock:
+    """When the samples of a recording were taken.
+
+    Raises
+    ------
+    SchemaError
+        If ``time`` is not in seconds, or has no two finite, rising values.
+    """
+    units = data["time"].attrs.get("units", "s")
+    if units == "frame":
+        raise SchemaError(
+            "Expected time in seconds, got frames whose rate is not known: read the recording "
+            "with nks.io.read_calcium(path, sampling_rate=30.0)."
+        )
+    if units != "s":
+        raise SchemaError(
+            f"Expected time in seconds (units 's'), got {units!r}: convert it, and say so with "
+            f".assign_coords(time=('time', seconds, {{'units': 's'}}))."
+        )
     size = data.sizes["time"]
     even = even_clock(data)
     if even is not None:

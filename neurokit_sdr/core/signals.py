@@ -15,7 +15,7 @@ from neurokit_sdr.core import filtering, schema
 from neurokit_sdr.core.along_time import BinMean, Cut, Filter, along_time, cut_trials
 from neurokit_sdr.core.clock import even_time
 from neurokit_sdr.core.errors import DataWarning, ParameterError, SchemaError
-from neurokit_sdr.core.sampling import GAP, ON_EDGE, Clock, clock_of
+from neurokit_sdr.core.sampling import GAP, ON_EDGE, Clock, clock_of, samples
 
 #: Kinds of a session that these functions take, in this order where none is named.
 _KINDS = ("signal", "calcium", "behavior")
@@ -52,7 +52,8 @@ def bin_signal(data: xr.Dataset | xr.DataTree, bin_size: float) -> xr.Dataset:
     Raises
     ------
     SchemaError
-        If there is no evenly or unevenly sampled ``time``, or the recording is cut into trials.
+        If there is no evenly or unevenly sampled ``time`` in seconds, or the recording is cut into
+        trials.
     ParameterError
         If ``bin_size`` is not a number, shorter than a sampling interval or longer than the
         recording.
@@ -60,7 +61,7 @@ def bin_signal(data: xr.Dataset | xr.DataTree, bin_size: float) -> xr.Dataset:
     Warns
     -----
     DataWarning
-        Naming variables over time that are not numbers with a mean, which are left out.
+        Naming variables over time that are no floats, which are left out.
 
     Examples
     --------
@@ -97,7 +98,11 @@ def bin_signal(data: xr.Dataset | xr.DataTree, bin_size: float) -> xr.Dataset:
         elif name != "time":
             left.append(str(name))
     if left:
-        _warn(f"Left out of the bins, because a mean of them says nothing: {sorted(left)}.")
+        _warn(
+            f"Left out of the bins, because they are no floats, and a mean of codes or text says "
+            f"nothing: {sorted(left)}. Convert those that were measured first: "
+            f"{_converted(sorted(left)[0])}."
+        )
     binned = _rebuilt(recording, variables)
     centre = clock.start + (np.arange(number) + 0.5) * width
     binned = binned.assign_coords(time=("time", centre, {"units": "s", "long_name": "bin centre"}))
@@ -145,8 +150,8 @@ def epoch(
     Raises
     ------
     SchemaError
-        If there is no ``time``, the recording is already cut into trials, or events have no
-        finite onsets.
+        If there is no ``time`` in seconds, the recording is already cut into trials, events have no
+        finite onsets, or ``drop`` is not made of finite starts and stops.
     ParameterError
         If ``stop`` is before ``start``, or no trial lies inside the recording.
 
@@ -175,7 +180,7 @@ def epoch(
         raise ParameterError(f"Expected start <= stop, got {start:g} and {stop:g} s.")
     table = _event_table(events)
     onset = table["event_onset"].values.astype(np.float64)
-    low, high = (round(edge * clock.rate) for edge in (start, stop))
+    low, high = (samples(edge, clock.rate) for edge in (start, stop))
     sample, whole = _windows(clock, onset, low, high)
     clean = ~_touches(onset + low / clock.rate, onset + high / clock.rate, drop)
     kept = np.flatnonzero(whole & clean)
@@ -250,7 +255,7 @@ def bandpass(
     Raises
     ------
     SchemaError
-        If there is no evenly sampled ``time``, or the recording is cut into trials.
+        If there is no evenly sampled ``time`` in seconds, or the recording is cut into trials.
     ParameterError
         If the edges are not 0 < low < high < half the sampling rate, or the recording is not
         longer than half the response.
@@ -258,7 +263,8 @@ def bandpass(
     Warns
     -----
     DataWarning
-        Naming stretches between gaps that are too short to filter, which become NaN.
+        Saying how many stretches between gaps are too short to filter, which become NaN; naming
+        variables of whole numbers over time, which pass as they are.
 
     References
     ----------
@@ -294,14 +300,24 @@ def bandpass(
             f"response ({kernel.half / clock.rate:g} s), and became NaN."
         )
     variables = {}
+    done, left = 0, []
     for name, variable in recording.variables.items():
         if name == "time" or "time" not in variable.dims or variable.dtype.kind != "f":
             variables[name] = variable
+            if name in recording.data_vars and "time" in variable.dims:
+                left += [str(name)] if variable.dtype.kind in "iu" else []
             continue
+        done += name in recording.data_vars
         operation = Filter(kernel.weight, pieces, _passed(recording, variable))
         variables[name] = along_time(variable, operation, recording.sizes["time"])
     filtered = _rebuilt(recording, variables, time=True)
-    filtered.attrs |= _filter_attrs(recording.attrs, kernel, clock.rate)
+    if left:
+        _warn(
+            f"Not filtered, because they hold whole numbers, which may be codes: {sorted(left)}. "
+            f"Convert those that were measured first: {_converted(sorted(left)[0])}."
+        )
+    if done or not left:
+        filtered.attrs |= _filter_attrs(recording.attrs, kernel, clock.rate)
     return filtered
 
 
@@ -310,6 +326,10 @@ def bandpass(
 
 def _warn(text: str) -> None:
     warnings.warn(text, DataWarning, stacklevel=3)
+
+
+def _converted(name: str) -> str:
+    return f"data = data.assign({{{name!r}: data[{name!r}].astype(float)}})"
 
 
 def _number(value: Any, name: str) -> float:
@@ -527,11 +547,19 @@ def _touches(begin: np.ndarray, end: np.ndarray, drop: Any) -> np.ndarray:
         low = table["event_onset"].values[bad]
         high = low + table["event_duration"].values[bad]
     else:
-        array = np.asarray(drop, dtype=np.float64)
+        try:
+            array = np.asarray(drop, dtype=np.float64)
+        except (TypeError, ValueError):
+            array = np.empty(0)
         if array.ndim != 2 or array.shape[1] != 2:
             raise SchemaError(
                 f"Expected drop as events or an array of shape (stretch, 2) with starts and stops "
-                f"in seconds, got shape {array.shape}."
+                f"in seconds, got {schema.describe(drop)}."
             )
         low, high = array.T
+    if not (np.isfinite(low) & (low <= high)).all():
+        raise SchemaError(
+            "Expected drop as stretches with a finite start and a stop not before it, in seconds, "
+            "got NaN or a stop before its start: give each a stop, np.inf up to the end."
+        )
     return ((begin[:, None] <= high) & (end[:, None] >= low)).any(axis=1)
