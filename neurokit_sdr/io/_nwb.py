@@ -171,6 +171,8 @@ class _Reader(Reading):
         for item in self.file.objects.values():
             if type(item).__name__ in _METADATA_TYPES or _is_column(item):
                 continue
+            if split_mark(getattr(item, "description", ""))[1].get("derived"):
+                continue
             whole = hasattr(item, "colnames") or not item.children
             if whole and item.object_id not in self.seen and not _inside(item, self.seen):
                 self.left.add(address(item), type(item).__name__)
@@ -182,6 +184,12 @@ class _Reader(Reading):
         if table is None:
             return
         self.seen.add(table.object_id)
+        if "location" in table.colnames:
+            notes = split_mark(table["location"].description)[1].get("electrodes", {})
+            if not notes.get("derived") and notes:
+                self.groups["/electrodes"] = read_table(table, "electrode", self.left, notes=notes)
+            if notes:
+                return
         electrodes = read_table(table, "electrode", self.left)
         for name in ("x", "y", "z", "rel_x", "rel_y", "rel_z"):
             if name in electrodes:
@@ -315,6 +323,10 @@ class _Reader(Reading):
             if not is_a(table, "EventsTable"):
                 continue
             self.seen.add(table.object_id)
+            _, mark = split_mark(table.description)
+            if mark:
+                self.groups[mark["group"]] = read_table(table, mark["dim"], self.left)
+                continue
             rows = read_table(table, "event", self.left).drop_vars("event", errors="ignore")
             onset = rows["timestamp"].values.astype(np.float64)
             duration = np.zeros(onset.size)

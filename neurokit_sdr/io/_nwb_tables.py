@@ -151,16 +151,28 @@ def _names_referred_to(data: Any) -> np.ndarray | None:
     return np.array([name.rpartition("/")[2] for name in named], dtype=np.str_)
 
 
-def read_table(table: Any, dim: str, left: Left, skip: tuple[str, ...] = ()) -> xr.Dataset:
-    """Read a DynamicTable as variables over ``dim``; ragged columns as pairs of value and row."""
+def read_table(
+    table: Any,
+    dim: str,
+    left: Left,
+    skip: tuple[str, ...] = (),
+    notes: dict[str, Any] | None = None,
+) -> xr.Dataset:
+    """Read a DynamicTable as variables over ``dim``; ragged columns as pairs of value and row.
+
+    ``notes`` are those that this package left where the table's description could not hold them.
+    """
     text, mark = split_mark(table.description)
+    mark = notes or mark
     size = len(table.id)
     dataset = xr.Dataset(attrs=dict(mark.get("attrs", {"description": text} if text else {})))
     ids = np.asarray(table.id.data[:])
     if not mark:
         dataset = dataset.assign_coords({dim: (dim, ids)})
     elif mark.get("row_ids") is not None:
-        dataset = dataset.assign_coords({dim: (dim, ids.astype(np.int64), mark["row_ids"])})
+        dataset = dataset.assign_coords(
+            {dim: (dim, ids.astype(mark.get("row_dtype", "i8")), mark["row_ids"])}
+        )
     for name in table.colnames:
         if name not in skip:
             dataset = _add_column(dataset, table, name, dim, size, left)

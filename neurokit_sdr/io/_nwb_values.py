@@ -95,8 +95,8 @@ def compressed(values: np.ndarray) -> Any:
     return H5DataIO(values, compression="gzip", compression_opts=6, shuffle=True)
 
 
-def column_name(name: Any, columns: list[Any]) -> str:
-    taken = {c.name for c in columns} | _RESERVED
+def column_name(name: Any, columns: list[Any], also: Iterable[str] = ()) -> str:
+    taken = {c.name for c in columns} | _RESERVED | set(also)
     return free(str(name), taken)
 
 
@@ -115,8 +115,11 @@ def fix_object_ids(file: Any, identifier: str) -> None:
     """
     space = uuid.uuid5(uuid.NAMESPACE_URL, f"neurokit_sdr/{identifier}")
     for item in file.all_children():
+        # With its type: a device may have the name of a table.
         place, parent = item.name, item.parent
         while parent is not None:
             place, parent = f"{parent.name}/{place}", parent.parent
         if hasattr(item, "_AbstractContainer__object_id"):
-            item._AbstractContainer__object_id = str(uuid.uuid5(space, place))
+            item._AbstractContainer__object_id = str(
+                uuid.uuid5(space, f"{type(item).__name__} {place}")
+            )

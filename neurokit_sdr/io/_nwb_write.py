@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from neurokit_sdr.core import results, schema
 from neurokit_sdr.core.clock import clock_state
 from neurokit_sdr.core.errors import ParameterError, SchemaError
 from neurokit_sdr.core.files import atomic_path
+from neurokit_sdr.io import _nwb_electrodes
+from neurokit_sdr.io._assemble import warn
 from neurokit_sdr.io._marks import add_mark, encode_attrs
 from neurokit_sdr.io._nwb_values import (
     clock_of,
@@ -53,6 +56,12 @@ _FRAMES = (
     "The frame rate is not known: times count frames, a rate of 1 is one frame, not one second."
 )
 _UNKNOWN_START = "1970-01-01T00:00:00+00:00"
+_SEXES = {"male": "M", "m": "M", "female": "F", "f": "F", "other": "O", "o": "O"}
+#: ISO 8601 durations, and the ranges of them that NWB has.
+_DURATION = r"P(?=[\dT])(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(?=\d)(\d+H)?(\d+M)?(\d+S)?)?"
+_AGE = re.compile(rf"{_DURATION}(/({_DURATION})?)?|/{_DURATION}")
+_NUMBER = re.compile(r"\d+(\.\d*)?")
+_YEARS = re.compile(r"(\d+)(\.\d*)?(\+?)")
 
 
 def write_nwb(
@@ -74,7 +83,7 @@ def write_nwb(
     attrs |= {k: v for k, v in given.items() if v is not None}
     first = next(data for data in groups.values() if data.variables)
     identifier = str(attrs.get("identifier") or results.fingerprint(first)[:16])
-    start = _start_time(attrs.get("session_start_time") or _UNKNOWN_START)
+    start = _start(attrs)
     text = str(attrs.get("session_description") or "no description")
     file = pynwb.NWBFile(
         session_description=add_mark(text, attrs=encode_attrs(attrs)),
@@ -83,9 +92,7 @@ def write_nwb(
         file_create_date=start,  # the same input gives the same file
         **{k: str(attrs[k]) for k in _TEXT_FIELDS if k in attrs},
     )
-    subject = {k: str(attrs[f"subject_{k}"]) for k in _SUBJECT_FIELDS if f"subject_{k}" in attrs}
-    if "subject_id" in attrs:
-        subject["subject_id"] = str(attrs["subject_id"])
+    subject = _subject(attrs)
     unknown = {k: v for k, v in _UNKNOWN_SUBJECT.items() if k not in subject}
     text = add_mark(subject.get("description", "no description"), made_up=sorted(unknown))
     file.subject = pynwb.file.Subject(**(subject | unknown | {"description": text}))
@@ -156,21 +163,101 @@ def _start_time(text: Any) -> datetime.datetime:
     return start
 
 
+def _start(attrs: dict[str, Any]) -> datetime.datetime:
+    """When the session started; the date of the measurement where nothing else says it."""
+    given, measured = attrs.get("session_start_time"), attrs.get("meas_date")
+    if given or not measured:
+        return _start_time(given or _UNKNOWN_START)
+    try:
+        return _start_time(measured)
+    except ParameterError:
+        warn(
+            f"Expected meas_date as ISO 8601 with a time zone, which NWB demands, got "
+            f"{measured!r}: the file says {_UNKNOWN_START}, which stands for unknown. Give "
+            f"session_start_time=."
+        )
+        return _start_time(_UNKNOWN_START)
+
+
+def _subject(attrs: dict[str, Any]) -> dict[str, str]:
+    """What the session knows of the subject, in the standard's words."""
+    found = {k: str(attrs[f"subject_{k}"]) for k in _SUBJECT_FIELDS if f"subject_{k}" in attrs}
+    if "subject_id" in attrs:
+        found["subject_id"] = str(attrs["subject_id"])
+    if "sex" in found:
+        found["sex"] = _SEXES.get(found["sex"].lower(), "U")
+    if str(attrs.get("source", "")).startswith("FIF") and _NUMBER.fullmatch(
+        found.get("weight", "")
+    ):
+        found["weight"] += " kg"
+    age = _age(found.pop("age", "n/a"), str(attrs.get("source", "")))
+    return found | ({"age": age} if age else {})
+
+
+def _age(text: str, source: str) -> str:
+    """An age as ISO 8601 duration; BIDS has years. Empty where it is not known."""
+    if _AGE.fullmatch(text):
+        return text
+    years = _YEARS.fullmatch(text)
+    if years and source.startswith("BIDS"):
+        if float(f"0{years[2] or ''}"):
+            return f"P{round(float(text.rstrip('+')) * 365.25)}D{years[3] and '/'}"
+        return f"P{years[1]}Y{years[3] and '/'}"
+    if text.lower() not in ("n/a", "nan", ""):
+        warn(
+            f"Expected subject_age as ISO 8601 duration, such as P25Y or P90D, got {text!r}: the "
+            f"subject of the NWB file has no age. Set session.attrs['subject_age']."
+        )
+    return ""
+
+
+def _events_table() -> Any:
+    """The standard's table of moments; None where pynwb is older than it."""
+    try:
+        from pynwb.event import EventsTable
+    except ImportError:
+        return None
+    return EventsTable
+
+
 class _Writer:
     """Puts one group after the other into an open, empty NWBFile."""
 
     def __init__(self, file: Any, groups: dict[str, xr.Dataset]) -> None:
         self.file = file
         self.groups = groups
+        #: electrodes that are the channels of a signal
+        self.rows: dict[str, list[int]] = {}
 
     def write(self) -> None:
+        self._electrodes()
         for name, dataset in self.groups.items():
+            if _nwb_electrodes.is_electrode_table(name, dataset):
+                continue  # done: others refer to it
             if name.split("/")[1] == "spikes" and "spike_time" in dataset:
                 self._units(name, dataset)
             elif name in ("/trials", "/epochs", "/events") and dataset.variables:
                 self._intervals(name, dataset)
             else:
                 self._series(name, dataset)
+
+    def _electrodes(self) -> None:
+        """The table of electrodes, and which of them the channels of each signal are."""
+        signals = {g: d for g, d in self.groups.items() if g.split("/")[1] == "signal"}
+        table = self.groups.get("/electrodes", xr.Dataset())
+        if not _nwb_electrodes.is_electrode_table("/electrodes", table):
+            self.rows = _nwb_electrodes.write_channels(self.file, signals)
+            return
+
+        def columns(skip: set[str], taken: tuple[str, ...]) -> list[Any]:
+            return self._columns(table, "electrode", skip, taken)
+
+        _nwb_electrodes.write_electrodes(self.file, table, columns)
+        self._rest("/electrodes", table, "electrode", set())
+        for group, signal in signals.items():
+            rows = _nwb_electrodes.electrode_rows(table, signal)
+            if rows is not None:
+                self.rows[group] = rows
 
     def _units(self, group: str, spikes: xr.Dataset) -> None:
         """The file's table of units; those of ``/spikes/NAME`` lie in a module of their own."""
@@ -202,7 +289,11 @@ class _Writer:
             add_mark("when each unit was observed, in seconds", derived=1),
         )
         ids, id_attrs = row_ids(spikes, "unit")
-        columns += self._columns(spikes, "unit", skip={"unit"} if id_attrs is not None else set())
+        skip = {"unit"} if id_attrs is not None else set()
+        placed = _nwb_electrodes.unit_columns(self.file, self.groups.get("/electrodes"), spikes)
+        if any(c.name == "electrode_group" for c in placed):
+            skip.add("electrode_group")
+        columns += [*placed, *self._columns(spikes, "unit", skip)]
         self._rest(group, spikes, "unit", {"spike"})
         # As fine as the numbers are, where the clock of the recording is not known.
         finest = float(np.spacing(max(abs(float(spikes.attrs["t_stop"])), 1.0)))
@@ -231,19 +322,27 @@ class _Writer:
 
         name = group.strip("/")
         dim = {"/trials": "trial", "/epochs": "epoch", "/events": "event"}[group]
-        columns = []
+        columns: list[Any] = []
+        # An interval has a length; events of which any has none are moments.
+        moments = group == "/events" and not (table["event_duration"].values > 0).all()
+        kind = _events_table() if moments else None
         if group == "/events":
-            onset = table["event_onset"].values
-            for column, values in (
-                ("start_time", onset),
-                ("stop_time", onset + np.nan_to_num(table["event_duration"].values)),
-            ):
+            onset, duration = table["event_onset"].values, table["event_duration"].values
+            if kind is not None:
+                derived = {"timestamp": onset, "duration": duration}
+            else:
+                derived = {"start_time": onset, "stop_time": onset + np.nan_to_num(duration)}
+            for column, values in derived.items():
                 text = add_mark(f"{column.replace('_', ' ')} of the event, in seconds", derived=1)
-                columns.append(VectorData(name=column, description=text, data=values))
+                known = (kind or TimeIntervals).__columns__
+                made = next(c for c in known if c["name"] == column).get("class", VectorData)
+                columns.append(made(name=column, description=text, data=values))
         ids, id_attrs = row_ids(table, dim)
-        columns += self._columns(table, dim, skip={dim} if id_attrs is not None else set())
+        taken = tuple(c.name for c in columns)
+        skip = {dim} if id_attrs is not None else set()
+        columns += self._columns(table, dim, skip, taken)
         self._rest(group, table, dim, set())
-        built = TimeIntervals(
+        built = (kind or TimeIntervals)(
             name=name,
             description=add_mark(
                 f"{name} of the recording",
@@ -255,12 +354,16 @@ class _Writer:
             id=ElementIdentifiers(name="id", data=ids),
             columns=columns,
         )
-        if group == "/events":
+        if kind is not None:
+            self.file.add_events_table(built)
+        elif group == "/events":
             self.file.add_time_intervals(built)
         else:
             setattr(self.file, name, built)
 
-    def _columns(self, table: xr.Dataset, dim: str, skip: set[str]) -> list[Any]:
+    def _columns(
+        self, table: xr.Dataset, dim: str, skip: set[str], taken: tuple[str, ...] = ()
+    ) -> list[Any]:
         """Every variable that runs over the rows of a table, as its columns."""
         from hdmf.common import VectorData
 
@@ -268,7 +371,8 @@ class _Writer:
         for name, variable in table.variables.items():
             if not variable.dims or variable.dims[0] != dim or name in skip or 0 in variable.shape:
                 continue
-            taken_as = name if name in ("start_time", "stop_time") else column_name(name, columns)
+            own = name in ("start_time", "stop_time")
+            taken_as = name if own else column_name(name, columns, taken)
             columns.append(
                 VectorData(
                     name=taken_as,
@@ -289,6 +393,7 @@ class _Writer:
     def _series(self, group: str, dataset: xr.Dataset) -> None:
         """A group of series over time, such as /calcium, /behavior or /truth."""
         from pynwb import TimeSeries
+        from pynwb.ecephys import ElectricalSeries
         from pynwb.ophys import RoiResponseSeries
 
         parts = group.strip("/").split("/")
@@ -335,11 +440,20 @@ class _Writer:
                 )
                 series = RoiResponseSeries(rois=region, **options)
                 holder.add_roi_response_series(series)
+            elif group in self.rows and name == "signal":
+                region = self.file.create_electrode_table_region(self.rows[group], "channels")
+                series = ElectricalSeries(
+                    electrodes=region, **{k: v for k, v in options.items() if k != "unit"}
+                )
+                module.add(series)
             else:
                 series = TimeSeries(**options)
                 module.add(series)
             if "timestamps" in clock:
                 clock = {"timestamps": series}  # the next series link to these, not a copy
+        if parts[0] == "signal" and group not in self.rows and dataset.sizes.get("channel"):
+            taken_as = free("_".join([*parts[1:], "channels"]), module.data_interfaces)
+            module.add(_nwb_electrodes.channel_table(taken_as, dataset))
         for left in dataset.variables:
             if left not in written:
                 self._scratch(group, dataset, left)

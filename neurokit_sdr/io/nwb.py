@@ -25,8 +25,14 @@ def write_nwb(
                                     ``/spikes/NAME`` a table of that name in the module spikes
     ``/calcium``, ``/calcium/NAME`` plane segmentation, Fluorescence and DfOverF in the module
                                     ophys; pixels of ``/rois`` as the units' masks
-    ``/trials``, ``/epochs``,       tables of intervals
-    ``/events``
+    ``/trials``, ``/epochs``,       tables of intervals; events of which any has no duration are
+    ``/events``                     an EventsTable (with pynwb older than 4, intervals)
+    ``/electrodes``                 the table of electrodes, its groups and devices, positions in
+                                    micrometres; units refer to it
+    ``/signal``, ``/signal/NAME``   ElectricalSeries where every channel is an electrode (seeg,
+                                    ecog, eeg, dbs) in volts: one of ``/electrodes``, or, where
+                                    there are none, of a table made of the channels. Else a
+                                    TimeSeries beside a table of its channels
     every other                     its series over time in a processing module of its name
     ==============================  =========================================================
 
@@ -45,10 +51,17 @@ def write_nwb(
         Unique text for the recording. None takes ``attrs["identifier"]`` of the session, else a
         fingerprint of the first group.
     session_start_time
-        ISO 8601 with time zone. None takes ``attrs["session_start_time"]``, else 1970-01-01 UTC,
-        which stands for unknown.
+        ISO 8601 with time zone. None takes ``attrs["session_start_time"]``, else
+        ``attrs["meas_date"]``, else 1970-01-01 UTC, which stands for unknown.
     session_description
         One line. None takes ``attrs["session_description"]``.
+
+    Warns
+    -----
+    DataWarning
+        If ``subject_age`` or ``meas_date`` of the session is not what NWB takes: an age is ISO 8601
+        or, of BIDS, years; a date has a time zone. The file then says unknown; reading it with this
+        package still gives both back.
 
     Raises
     ------
@@ -70,4 +83,4 @@ def write_nwb(
     """
     from neurokit_sdr.io._nwb_write import write_nwb as write
 
-    write(session, Path(path), identifier, session_start_time, session_description)
+    write(session, Path(path).expanduser(), identifier, session_start_time, session_description)
