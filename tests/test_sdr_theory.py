@@ -565,6 +565,11 @@ def test_one_pattern_is_no_union():
         assert found == pytest.approx(expected, rel=4 * LAST_PLACE)
 
 
+def labelled(*labels):
+    """Counts along n, with these labels."""
+    return xr.DataArray(10 * np.arange(2, len(labels) + 2), {"n": list(labels)}, "n")
+
+
 def test_errors_fall_with_every_cell_and_rise_with_every_pattern():
     p = false_positive_probability(np.arange(200, 400), 40, 20, 10)
     assert (np.diff(p) < 0).all()
@@ -622,6 +627,33 @@ def test_errors_fall_with_every_cell_and_rise_with_every_pattern():
          "sparsity together with n, and without a"),
         (lambda: tabulate(false_positive_probability, n=[100], sparsity=[1.5], s=5, theta=2),
          "shares of the cells between 0 and 1"),
+        (lambda: false_positive_probability([[100, 200], [300]], 10, 5, 1),
+         "Expected n to be one number or an array of whole numbers, got lists of different"),
+        (lambda: false_positive_probability(labelled(1, 2), labelled(2, 3), 5, 1),
+         "same labels where they share a dimension, got others"),
+        (lambda: false_positive_probability(labelled(1, 2), labelled(1, 2, 3), 5, 1),
+         "same labels where they share a dimension, got others"),
+        (lambda: false_positive_probability(labelled(1, 1), labelled(1, 2), 5, 1),
+         "same labels where they share a dimension, got others"),
+        *((lambda m=m, n=n: union_false_positive_probability(n, 40, 20, 3, 5, method=m),
+           f"with method='{m}', .* got (1[0]{{20}}|about 1e400): method='exact' knows no limit")
+          for m in ("substituted", "rounded") for n in (10**20, 10**400)),
+        (lambda: union_false_positive_probability(100, 10, 5, 2, 10**400, method="rounded"),
+         "Expected n_patterns that a float can hold .* got about 1e400"),
+        (lambda: union_size(10**400, 40, 5), "Expected n that a float can hold"),
+        (lambda: list_false_positive_probability(100, 7, 7, 4, 10**400), "number of patterns or"),
+        (lambda: list_false_positive_probability(100, 7, 7, 4, 10**400, method="bound"),
+         "Expected n_patterns that a float can hold"),
+        (lambda: neuron_false_positive_probability(100, 7, 7, 4, 10**400), "number of patterns or"),
+        (lambda: sequence_memory_similarity(10**400, 7, 7, 4, 5), "Expected n that a float can"),
+        (lambda: sequence_memory_similarity(100, 7, 7, 4, 10**400), "Expected n_transitions that"),
+        (lambda: tabulate(3, n=[100]), "Expected a function of nks.sdr, .* got 3"),
+        (lambda: tabulate(false_positive_probability, n=[100], a=3),
+         "arguments of false_positive_probability .n, a, s, theta, log., got n, a: missing .*'s'"),
+        (lambda: tabulate(false_positive_probability, n=[100], a=3, s=3, theta=2, q=1),
+         "got n, a, s, theta, q: got an unexpected keyword argument 'q'"),
+        (lambda: tabulate(false_positive_probability, n=[[1], [2, 3]], a=2, s=5, theta=2),
+         "Expected n to be one number or a flat sequence"),
         (lambda: tabulate(false_positive_probability, n=[[100]], a=2, s=5, theta=2),
          "Expected n to be one number or a flat sequence"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Callable
 from fractions import Fraction
@@ -38,7 +39,13 @@ def whole(name: str, value: Any, *, low: int = 0) -> np.ndarray:
         If they are something else: a float too, however round, because counts that were computed
         as floats are most often not what was meant.
     """
-    values = np.asarray(value)
+    try:
+        values = np.asarray(value)
+    except ValueError:
+        raise ParameterError(
+            f"Expected {name} to be one number or an array of whole numbers, got lists of "
+            f"different lengths: nks.sdr.tabulate makes a grid of one list for each count."
+        ) from None
     if values.size == 0:
         return values.astype(np.int64)
     if values.dtype.kind == "O" or values.dtype == np.uint64:
@@ -75,7 +82,7 @@ def broadcast(**counts: Any) -> tuple[Callable[[np.ndarray], Any], list[np.ndarr
     ParameterError
         If one is not whole, or the shapes do not fit.
     """
-    checked = {name: whole(name, np.asarray(value)) for name, value in counts.items()}
+    checked = {name: whole(name, value) for name, value in counts.items()}
     labelled = {k: v for k, v in counts.items() if isinstance(v, xr.DataArray)}
     if not labelled:
         try:
@@ -92,7 +99,13 @@ def broadcast(**counts: Any) -> tuple[Callable[[np.ndarray], Any], list[np.ndarr
                 f"Expected {name} to be one number or a DataArray, as {next(iter(labelled))} is "
                 f"one, got an array of shape {value.shape}: name its dimensions."
             )
-    template, *_ = xr.broadcast(*labelled.values())
+    try:
+        template, *_ = xr.broadcast(*xr.align(*labelled.values(), join="exact"))
+    except ValueError as error:
+        raise ParameterError(
+            f"Expected DataArrays with the same labels where they share a dimension, got others "
+            f"({str(error).splitlines()[0]}): select those that all have, or rename a dimension."
+        ) from None
     whole_arrays = {
         name: labelled[name].copy(data=value) if name in labelled else xr.DataArray(value)
         for name, value in checked.items()
@@ -102,6 +115,31 @@ def broadcast(**counts: Any) -> tuple[Callable[[np.ndarray], Any], list[np.ndarr
         lambda found: xr.DataArray(found, coords=template.coords, dims=template.dims),
         [a.values for a in wide],
     )
+
+
+def as_floats(name: str, value: Any) -> np.ndarray:
+    """Counts, or means of them, as floats.
+
+    Raises
+    ------
+    ParameterError
+        If one is larger than any float.
+    """
+    try:
+        return np.asarray(value, float)
+    except OverflowError:
+        largest = shown(max(np.ravel(value).tolist()))
+        raise ParameterError(
+            f"Expected {name} that a float can hold (below 1.8e308), got {largest}: use a smaller "
+            f"number."
+        ) from None
+
+
+def shown(number: int) -> str:
+    """A whole number for an error text, which has no room for hundreds of digits."""
+    if abs(number) < 10**21:
+        return str(number)
+    return f"about 1e{math.floor(abs(number).bit_length() * math.log10(2))}"
 
 
 def at_most(name: str, value: np.ndarray, other: str, limit: np.ndarray, why: str) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from neurokit_sdr.core.errors import ParameterError
 from neurokit_sdr.sdr import _exact as exact
 from neurokit_sdr.sdr import _overlap as kernel
+from neurokit_sdr.sdr._checks import as_floats, shown
 
 #: A union of more patterns takes seconds, and loses more than four of a float's digits.
 MOST_PATTERNS = 1_000_000
@@ -82,12 +83,12 @@ def covered_tail(
 
 def union_size(n: np.ndarray, a: np.ndarray, n_patterns: np.ndarray) -> np.ndarray:
     """Mean size of a union of random patterns."""
-    cells = np.asarray(n, float)
+    cells = as_floats("n", n)
     with np.errstate(divide="ignore", invalid="ignore"):
         log_silent = np.log1p(-np.asarray(a, float) / cells)
         # No pattern, or none of the cells: 0 times minus infinity, and 0 / 0.
         empty = np.equal(n_patterns, 0) | np.equal(a, 0)
-        size = -cells * np.expm1(np.asarray(n_patterns, float) * log_silent)
+        size = -cells * np.expm1(as_floats("n_patterns", n_patterns) * log_silent)
     return np.where(empty, 0.0, size)
 
 
@@ -102,6 +103,12 @@ def union_tail(
     """At least theta of the marked cells in a union of random sets. Arrays of one shape."""
     if method == "exact":
         return covered_tail(n, marked, drawn, n_patterns, theta)
+    if not fits(n, marked, drawn, theta):
+        largest = max(max(c.ravel().tolist(), default=0) for c in (n, marked, drawn, theta))
+        raise ParameterError(
+            f"Expected counts up to {kernel.LARGEST} with method={method!r}, which puts a float in "
+            f"their place, got {shown(largest)}: method='exact' knows no limit."
+        )
     size = union_size(n, drawn, n_patterns)
     # A union of one pattern is that pattern, whatever the logarithms rounded.
     size = np.where(n_patterns == 1, np.asarray(drawn, float), size)
@@ -113,7 +120,7 @@ def at_least_one(tail: Tail, number: Any) -> Tail:
 
     ``1 - (1 - p)^k`` by the logarithm of the rest; where p is too small for a float, it is k p.
     """
-    count = np.asarray(number, float)
+    count = as_floats("the number of patterns or segments", number)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
         log_rest = np.where(count == 0, 0.0, count * tail.log_rest)
         probability = -np.expm1(log_rest)

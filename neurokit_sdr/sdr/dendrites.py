@@ -34,6 +34,8 @@ from neurokit_sdr.sdr.theory import (
 
 #: Patterns, and segments, of one block: a block is one stream of random numbers.
 _BLOCK = 4096
+#: Cells that a simulation can hold.
+_MOST_CELLS = 100_000_000
 #: Trials of one block where each has a pattern of its own.
 _TRIALS = 1 << 17
 
@@ -72,6 +74,7 @@ def learn_segments(
     >>> len(segments), bool((segments.n_active > 50).all())
     (10, True)
     """
+    _check_patterns("patterns", patterns)
     m = check.one_whole("patterns_per_segment", patterns_per_segment, low=1)
     if len(patterns) % m:
         raise ParameterError(
@@ -193,9 +196,22 @@ def neuron_response(
     >>> nks.sdr.neuron_response(segments, stored[:3], spike).values
     array([1., 1., 1.])
     """
+    _check_patterns("segments", segments)
     queries = segments._words_of(patterns)
+    if not callable(nonlinearity):
+        raise ParameterError(
+            f"Expected nonlinearity to be a function of overlaps, got {nonlinearity!r}: "
+            f"nks.sdr.threshold_nonlinearity(theta) makes one."
+        )
     most = int(segments.n_active.max(initial=0))
-    value = np.asarray(nonlinearity(np.arange(most + 1)), float)
+    answer = nonlinearity(np.arange(most + 1))
+    try:
+        value = np.asarray(answer, float)
+    except (TypeError, ValueError):
+        raise ParameterError(
+            f"Expected nonlinearity to give one finite number for each overlap from 0 to {most}, "
+            f"got {answer!r}."
+        ) from None
     if value.shape != (most + 1,) or not np.isfinite(value).all():
         raise ParameterError(
             f"Expected nonlinearity to give one finite number for each overlap from 0 to {most}, "
@@ -203,6 +219,23 @@ def neuron_response(
         )
     found = packed.summed(segments.words, queries, value)
     return xr.DataArray(found, dims="pattern", name="response", attrs={"units": "1"})
+
+
+def _check_patterns(name: str, value: Any) -> None:
+    if not isinstance(value, Patterns):
+        raise ParameterError(
+            f"Expected {name} to be Patterns, got {type(value).__name__}: Patterns.from_dense or "
+            f"from_active makes them."
+        )
+
+
+def _check_held(name: str, most: int) -> None:
+    """Raise where a simulation would hold more cells than there is memory for."""
+    if most > _MOST_CELLS:
+        raise ParameterError(
+            f"Expected {name} <= {_MOST_CELLS}, because a simulation holds every cell, got "
+            f"{check.shown(most)}: the probabilities of nks.sdr have no such limit."
+        )
 
 
 def simulate_false_positives(
@@ -265,6 +298,7 @@ def simulate_false_positives(
     check.one_of("union", union, UNIONS)
     n, a, s = (check.one_whole(k, v) for k, v in (("n", n), ("a", a), ("s", s)))
     m = check.one_whole("n_patterns", n_patterns, low=1)
+    _check_held("n", n)
     # Two unions at least, or nothing says how they scatter.
     trials = check.one_whole("n_trials", n_trials, low=1 if m == 1 else 2)
     check.at_most("a", np.array(a), "n", np.array(n), NO_MORE_ACTIVE)
@@ -341,6 +375,7 @@ def simulate_false_negatives(
     """
     n, a, s, v = (check.one_whole(k, x) for k, x in (("n", n), ("a", a), ("s", s), ("v", v)))
     trials = check.one_whole("n_trials", n_trials, low=1)
+    _check_held("n", n)
     check.at_most("a", np.array(a), "n", np.array(n), NO_MORE_ACTIVE)
     check.at_most("s", np.array(s), "a", np.array(a), SAMPLES)
     check.at_most("v", np.array(v), "a", np.array(a), NO_MORE_MOVED)
@@ -407,6 +442,7 @@ def estimate_false_positives(
     """
     points = _points(n=n, a=a, s=s, theta=theta)
     n, a, s, theta = points.values()
+    _check_held("n", max(n.tolist(), default=0))
     check.at_most("a", a, "n", n, NO_MORE_ACTIVE)
     check.at_most("s", s, "n", n, NO_MORE_SYNAPSES)
     check.reachable(theta, s)
@@ -450,6 +486,7 @@ def estimate_false_negatives(
     """
     points = _points(a=a, s=s, theta=theta, v=v)
     a, s, theta, v = points.values()
+    _check_held("a", max(a.tolist(), default=0))
     check.at_most("s", s, "a", a, SAMPLES)
     check.at_most("v", v, "a", a, NO_MORE_MOVED)
     check.at_most("theta", theta, "s", s, "above it the segment misses its pattern without noise")

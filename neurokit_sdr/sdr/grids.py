@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -32,7 +33,8 @@ def tabulate(function: Callable[..., Any], **counts: Any) -> xr.Dataset:
     Raises
     ------
     ParameterError
-        As the function, or if ``sparsity`` comes with ``a``, without ``n``, or outside 0 to 1.
+        As the function, if it does not take these arguments, or if ``sparsity`` comes with ``a``,
+        without ``n``, or outside 0 to 1.
 
     Examples
     --------
@@ -50,14 +52,24 @@ def tabulate(function: Callable[..., Any], **counts: Any) -> xr.Dataset:
     >>> f"{median.sel(theta=8).item():.3g}"
     '3.33e-08'
     """
+    if not callable(function):
+        raise ParameterError(
+            f"Expected a function of nks.sdr, as nks.sdr.false_positive_probability, got "
+            f"{function!r}."
+        )
     arguments: dict[str, Any] = {}
     attrs: dict[str, Any] = {}
     for name, value in counts.items():
         if isinstance(value, str | bool):
             arguments[name] = value
             attrs[name] = int(value) if isinstance(value, bool) else value
-        elif np.ndim(value):
-            axis = np.asarray(value)
+        elif isinstance(value, list | tuple | range) or np.ndim(value):
+            try:
+                axis = np.asarray(value)
+            except ValueError:
+                raise ParameterError(
+                    f"Expected {name} to be one number or a flat sequence, got {value!r}."
+                ) from None
             if axis.ndim != 1:
                 raise ParameterError(
                     f"Expected {name} to be one number or a flat sequence, got shape {axis.shape}."
@@ -70,10 +82,24 @@ def tabulate(function: Callable[..., Any], **counts: Any) -> xr.Dataset:
     if "sparsity" in arguments:
         arguments["a"] = _active_cells(arguments)
         del arguments["sparsity"]
+    # numba's and NumPy's functions have no signature to ask.
+    name = getattr(function, "__name__", type(function).__name__)
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        signature = None
+    if signature is not None:
+        try:
+            signature.bind(**arguments)
+        except TypeError as error:
+            raise ParameterError(
+                f"Expected the arguments of {name} ({', '.join(signature.parameters)}), got "
+                f"{', '.join(counts)}: {error}."
+            ) from None
     found = function(**arguments)
     if not isinstance(found, xr.DataArray):
         found = xr.DataArray(found)
-    name = ("log_" if counts.get("log") else "") + function.__name__
+    name = ("log_" if counts.get("log") else "") + name
     order = [name for name in counts if name in found.dims]
     found = found.transpose(*order).assign_attrs(units="1")
     return xr.Dataset({name: found}, attrs=attrs)

@@ -352,7 +352,7 @@ def list_false_positive_probability(
     one = tails.segment_tail(n, a, s, theta)
     if method == "independent":
         return label(_pick(tails.at_least_one(one, m), log))
-    many = np.asarray(m, float)
+    many = check.as_floats("n_patterns", m)
     with np.errstate(divide="ignore"):
         bound = np.minimum(0.0, np.log(many) + one.log)
     return label(bound if log else np.minimum(1.0, many * one.probability))
@@ -432,9 +432,9 @@ def sequence_memory_similarity(n: Any, a: Any, s: Any, theta: Any, n_transitions
     """
     label, (n, a, s, theta, m) = _segment(n=n, a=a, s=s, theta=theta, n_transitions=n_transitions)
     one = tails.segment_tail(n, a, s, theta)
-    a, n = np.asarray(a, float), np.asarray(n, float)
+    a, n = check.as_floats("a", a), check.as_floats("n", n)
     with np.errstate(invalid="ignore", divide="ignore"):
-        per_cell = np.where(a == 0, 0.0, np.asarray(m, float) * a / n)
+        per_cell = np.where(a == 0, 0.0, check.as_floats("n_transitions", m) * a / n)
         q = tails.at_least_one(one, per_cell).probability
         # Without any active cell there is nothing to predict, and nothing to miss.
         return label(np.where(a == 0, 1.0, a / (a + q * (n - a))))
