@@ -181,7 +181,40 @@ def test_phy_nwb_is_what_pynwb_says(read, data_folder):
         for k in range(len(file.units)):
             ours = spikes["spike_time"].values[spikes["spike_unit"].values == k]
             assert np.array_equal(ours, file.units["spike_times"][k])
-        epoch = read("phy_nwb")["/epochs"]
-        assert epoch["start_time"].values.tolist() == file.epochs["start_time"][:].tolist()
-        assert read("phy_nwb")["/electrodes"].to_dataset().sizes["electrode"] == 383
-        assert len(file.electrodes) == 383
+        named = [g.name for g in file.units["electrode_group"][:]]
+        assert spikes["electrode_group"].values.tolist() == named
+        for column in ("location", "group"):
+            assert spikes[column].values.tolist() == list(file.units[column][:])
+        epochs = read("phy_nwb")["/epochs"].to_dataset()
+        for column in ("start_time", "stop_time"):
+            assert epochs[column].values.tolist() == file.epochs[column][:].tolist()
+        tags = [", ".join(file.epochs["tags"][k]) for k in range(len(file.epochs))]
+        assert epochs["tags"].values.tolist() == tags
+        electrodes = read("phy_nwb")["/electrodes"].to_dataset()
+        assert electrodes["electrode"].values.tolist() == file.electrodes.id[:].tolist()
+        assert electrodes.sizes["electrode"] == 383
+        assert set(electrodes.data_vars) == set(file.electrodes.colnames)
+        for column in ("x", "y", "z", "imp", "location", "filtering", "group_name"):
+            assert np.array_equal(electrodes[column].values, file.electrodes[column][:])
+        groups = [g.name for g in file.electrodes["group"][:]]
+        assert electrodes["group"].values.tolist() == groups
+
+
+def test_phy_nwb_written_again_is_the_same_to_pynwb(read, data_folder, tmp_path):
+    import pynwb
+
+    nks.io.write_nwb(read("phy_nwb"), tmp_path / "a.nwb")
+    tables = []
+    for path in (data_folder / STANDARD["phy_nwb"], tmp_path / "a.nwb"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            stream = pynwb.NWBHDF5IO(str(path), "r")
+            file = stream.read()
+        with stream:
+            table = file.electrodes.to_dataframe()
+            table["group"] = [g.name for g in table["group"]]
+            groups = [g.name for g in file.units["electrode_group"][:]]
+            tables.append((table[sorted(table)], groups, list(file.electrode_groups)))
+    (one, *others), (two, *again) = tables
+    assert one.equals(two)
+    assert others == again

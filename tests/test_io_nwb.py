@@ -559,6 +559,172 @@ def test_root_metadata_is_one_json_object_deep(tmp_path):
     assert devices == {"microscope": {"description": "not described"}}
 
 
+# -- electrodes, dates and subjects as other tools see them -------------------------------------
+
+
+def opened(path: Path):
+    import pynwb
+
+    return pynwb.NWBHDF5IO(str(path), "r")
+
+
+def signal_of(names: list[str], kinds: list[str]) -> xr.Dataset:
+    n = len(names)
+    return xr.Dataset(
+        {"signal": (("time", "channel"), np.arange(4.0 * n).reshape(4, n), {"units": "V"})},
+        coords={
+            "time": ("time", np.arange(4) / 8, {"units": "s"}),
+            "channel": names,
+            "channel_type": ("channel", kinds),
+            "channel_unit": ("channel", ["V"] * n),
+            "x": ("channel", np.arange(n) / 1000, {"units": "m"}),
+            "coord_frame": ((), "mri"),
+        },
+    )
+
+
+@SAID
+def test_electrodes_of_another_laboratory_stay_electrodes(tmp_path):
+    file = recorded(shank=[0, 0, 1, 1])
+    file.add_unit_column("quality", "of the unit")
+    file.add_unit(spike_times=[0.5], electrodes=[1, 2], quality="good", id=4)
+    file.add_unit(spike_times=[0.6], electrodes=[], quality="bad", id=5)
+    session = nks.io.read(write(file, tmp_path / "a.nwb"))
+    path = tmp_path / "b.nwb"
+    nks.io.write_nwb(session, path)
+    same(session, nks.io.read(path))
+    with opened(path) as stream:
+        back = stream.read()
+        table = back.electrodes
+        assert table["y"][:].tolist() == [0, 20, 40, 60]
+        assert table["location"][:].tolist() == ["L0", "L1", "L2", "L3"]
+        assert [g.name for g in table["group"][:]] == ["probe0", "probe0", "probe1", "probe1"]
+        assert table["group_name"][:].tolist() == ["probe0", "probe0", "probe1", "probe1"]
+        assert table["shank"][:].tolist() == [0, 0, 1, 1]
+        assert back.electrode_groups["probe1"].location == "CA1"
+        assert back.electrode_groups["probe1"].device.name == "probe"
+        assert back.units["electrodes"][0].index.tolist() == [1, 2]
+        assert len(back.units["electrodes"][1]) == 0
+        assert not [n for n in back.scratch if n.startswith("electrodes")]
+
+
+def test_electrodes_in_metres_are_micrometres_for_others_and_exact_for_us(tmp_path):
+    metres = np.array([0.1, 0.0123, np.nan])
+    electrodes = xr.Dataset(
+        {"imp": ("electrode", ["n/a", "5", "6"]), "note": ((), "one for all")},
+        coords={
+            "electrode": ["A1", "A2", "A3"],
+            "x": ("electrode", metres, {"units": "m"}),
+            "group": ("electrode", ["a/b", "", "a/b"]),
+        },
+        attrs={"space": "mni"},
+    )
+    signal = signal_of(["A3", "A1"], ["seeg", "ecog"])
+    session = xr.DataTree.from_dict({"/signal": signal, "/electrodes": electrodes})
+    path = tmp_path / "a.nwb"
+    nks.io.write_nwb(session, path)
+    same(session, nks.io.read(path))
+    with opened(path) as stream:
+        back = stream.read()
+        assert back.electrodes["x"][:].tolist() == pytest.approx([1e5, 12300, np.nan], nan_ok=True)
+        assert back.electrodes["group_name"][:].tolist() == ["a_b", "unknown", "a_b"]
+        series = back.processing["signal"]["signal"]
+        assert series.neurodata_type == "ElectricalSeries"
+        assert series.electrodes.data[:].tolist() == [2, 0]
+        assert series.electrodes.table is back.electrodes
+
+
+def test_channels_are_electrodes_or_at_least_have_names(tmp_path):
+    session = xr.DataTree.from_dict(
+        {
+            "/signal/brain": signal_of(["A1", "A2"], ["seeg", "eeg"]),
+            "/signal/mixed": signal_of(["A1", "ECG"], ["seeg", "ecg"]),
+        }
+    )
+    path = tmp_path / "a.nwb"
+    nks.io.write_nwb(session, path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        back = nks.io.read(path)
+    same(session, back)
+    with opened(path) as stream:
+        file = stream.read()
+        assert file.electrodes["channel_name"][:].tolist() == ["A1", "A2"]
+        assert file.electrodes["x"][:].tolist() == [0, 1000]
+        module = file.processing["signal"]
+        assert module["brain_signal"].neurodata_type == "ElectricalSeries"
+        assert module["mixed_signal"].neurodata_type == "TimeSeries"
+        assert module["mixed_channels"]["channel_name"][:].tolist() == ["A1", "ECG"]
+
+
+def with_attrs(**attrs) -> xr.DataTree:
+    tree = xr.DataTree.from_dict({"/signal": signal_of(["A1"], ["seeg"])})
+    tree.attrs = attrs
+    return tree
+
+
+@pytest.mark.parametrize(
+    ("source", "age", "written"),
+    [
+        ("BIDS, EDF", 25, "P25Y"),
+        ("BIDS, EDF", "89+", "P89Y/"),
+        ("BIDS, EDF", 0.5, "P183D"),
+        ("BIDS, EDF", "n/a", "P0D/"),
+        ("EDF", "P90D", "P90D"),
+    ],
+)
+def test_age_is_iso_8601(tmp_path, source, age, written):
+    session = with_attrs(source=source, subject_age=age, subject_sex="female")
+    nks.io.write_nwb(session, tmp_path / "a.nwb")
+    same(session, nks.io.read(tmp_path / "a.nwb"))
+    with opened(tmp_path / "a.nwb") as stream:
+        subject = stream.read().subject
+        assert (subject.age, subject.sex) == (written, "F")
+
+
+def test_what_nwb_does_not_take_is_left_out_with_a_word(tmp_path):
+    session = with_attrs(subject_age=25, meas_date="2020-05-01T09:00:00")
+    with pytest.warns(DataWarning) as caught:
+        nks.io.write_nwb(session, tmp_path / "a.nwb")
+    text = " ".join(str(w.message) for w in caught)
+    assert "subject_age as ISO 8601" in text
+    assert "meas_date as ISO 8601 with a time zone" in text
+    same(session, nks.io.read(tmp_path / "a.nwb"))
+
+
+def test_the_date_of_the_measurement_is_the_start_of_the_session(tmp_path):
+    session = with_attrs(meas_date="2013-12-07T08:29:20.000000Z")
+    nks.io.write_nwb(session, tmp_path / "a.nwb")
+    with opened(tmp_path / "a.nwb") as stream:
+        assert stream.read().session_start_time == datetime(2013, 12, 7, 8, 29, 20, tzinfo=UTC)
+
+
+def test_moments_are_no_intervals(tmp_path):
+    pytest.importorskip("pynwb.event")
+    events = xr.Dataset(
+        {
+            "event_onset": ("event", [0.25, 0.5], {"units": "s"}),
+            "event_duration": ("event", [0.0, 0.1], {"units": "s"}),
+            "event_label": ("event", ["go", "stop"]),
+            "timestamp": ("event", [3, 4]),
+        }
+    )
+    nks.io.write_nwb(events, tmp_path / "a.nwb")
+    xr.testing.assert_identical(nks.io.read(tmp_path / "a.nwb")["/events"].to_dataset(), events)
+    assert complaints(tmp_path / "a.nwb") == []
+    with opened(tmp_path / "a.nwb") as stream:
+        table = next(o for o in stream.read().objects.values() if o.name == "events")
+        assert table.neurodata_type == "EventsTable"
+        assert table["timestamp"][:].tolist() == [0.25, 0.5]
+
+
+def test_a_path_may_start_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    nks.io.write_nwb(signal_of(["A1"], ["seeg"]), "~/a.nwb")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.nwb"]
+
+
 # -- files that are not what they say -----------------------------------------------------------
 
 

@@ -387,7 +387,7 @@ class _Writer:
         for name, variable in table.variables.items():
             first = variable.dims[0] if variable.dims else None
             column = first == dim and (0 not in variable.shape or name == dim)
-            if not column and set(variable.dims) != other:
+            if not column and (not other or set(variable.dims) != other):
                 self._scratch(group, table, name)
 
     def _series(self, group: str, dataset: xr.Dataset) -> None:
