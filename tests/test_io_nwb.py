@@ -718,6 +718,19 @@ def test_moments_are_no_intervals(tmp_path):
         assert table["timestamp"][:].tolist() == [0.25, 0.5]
 
 
+def test_a_scalar_beside_a_table_is_kept(tmp_path):
+    seconds = {"units": "s"}
+    trials = xr.Dataset(
+        {
+            "start_time": ("trial", [0.0], seconds),
+            "stop_time": ("trial", [1.0], seconds),
+            "note": ((), "of all trials"),
+        }
+    )
+    nks.io.write_nwb(trials, tmp_path / "a.nwb")
+    xr.testing.assert_identical(nks.io.read(tmp_path / "a.nwb")["/trials"].to_dataset(), trials)
+
+
 def test_a_path_may_start_at_home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
