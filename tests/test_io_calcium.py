@@ -31,6 +31,7 @@ from neurokit_sdr.core.errors import (
     ParameterError,
     SchemaError,
 )
+from neurokit_sdr.core.seeding import stream
 from neurokit_sdr.io import _dff, _unpickle, calcium
 from neurokit_sdr.snn import observe
 
@@ -1311,3 +1312,68 @@ def test_files_that_change_after_they_were_opened(tmp_path):
     for light in opened:
         with pytest.raises(FileFormatError, match=r"cut off|was changed or moved since"):
             light.load()
+
+
+@pytest.mark.parametrize("parts", [{"unit": 2}, {"time": 10, "unit": 1}])
+def test_dff_looks_at_dask_arrays_when_they_are_computed(parts):
+    pytest.importorskip("dask")
+    light = np.ones((60, 3))
+    light[5, 1] = np.nan
+    later = nks.io.dff(nks.io.from_fluorescence(light, sampling_rate=1.0).chunk(parts), "maximin")
+    with pytest.raises(SchemaError, match="Expected finite fluorescence, got 1 NaN"):
+        later.compute()
+    light[:, 1] = -1.0
+    later = nks.io.dff(nks.io.from_fluorescence(light, sampling_rate=1.0).chunk(parts), "constant")
+    with pytest.warns(DataWarning, match="baseline of 1 units is not above 0"):
+        change = later.compute(scheduler="synchronous")["dff"]
+    assert np.isnan(change.values).all(axis=0).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("baseline", "options"),
+    [("maximin", {"smoothing": 1e12}), ("running_quantile", {"window": 1e12})],
+)
+def test_windows_no_memory_can_hold_are_refused(baseline, options):
+    calcium = nks.io.from_fluorescence(np.ones((60, 2)), sampling_rate=10.0)
+    with pytest.raises(ParameterError, match="at most 12 s, twice the recording"):
+        nks.io.dff(calcium, baseline, **options)
+
+
+@pytest.mark.parametrize("baseline", ["maximin", "running_minimum"])
+@pytest.mark.parametrize("frames", [1, 2, 59, 60])
+def test_windows_of_minima_may_be_longer_than_the_recording(baseline, frames):
+    light = 1 + stream(0, "light", frames).random((frames, 2))
+    calcium = nks.io.from_fluorescence(light, sampling_rate=10.0)
+    if frames < 2:
+        calcium = nks.io.from_fluorescence(np.ones((2, 2)), sampling_rate=10.0)
+    last = [
+        nks.io.dff(calcium, baseline, window=window, smoothing=0.2)["dff"].values
+        for window in (100.0, 1e12)
+    ]
+    assert np.array_equal(*last)
+
+
+@pytest.mark.parametrize("value", [None, np.ones(2), 1j, "0.7", True, np.nan, 1.1])
+def test_a_coefficient_is_one_number(value):
+    calcium = nks.io.from_fluorescence(np.ones((3, 1)), sampling_rate=1.0)
+    calcium = calcium.assign(neuropil=calcium["fluorescence"] * 0.5)
+    with pytest.raises(ParameterError, match="between 0 and 1, got"):
+        nks.io.subtract_neuropil(calcium, value)
+
+
+@pytest.mark.parametrize("options", [{"window": np.ones(2)}, {"window": 1j}, {"smoothing": [1]}])
+def test_a_window_is_one_number(options):
+    calcium = nks.io.from_fluorescence(np.ones((30, 1)), sampling_rate=1.0)
+    with pytest.raises(ParameterError, match="in seconds, above 0, got"):
+        nks.io.dff(calcium, **options)
+
+
+@pytest.mark.parametrize("time", [["a", "b"], [1j, 2j], [[1.0], [1.0, 2.0]]])
+def test_times_of_frames_are_numbers(time):
+    with pytest.raises(SchemaError, match="Expected time as seconds of each frame"):
+        nks.io.from_fluorescence(np.ones((2, 1)), time=time)
+
+
+def test_complex_light_is_refused():
+    with pytest.raises(SchemaError, match=r"complex numbers, of which \.real"):
+        nks.io.from_fluorescence(np.ones((2, 1)) * 1j, sampling_rate=1.0)

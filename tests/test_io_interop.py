@@ -342,3 +342,15 @@ def test_mne_is_there_too():
         pytest.skip("mne is not installed")
     assert callable(nks.io.to_mne)
     assert callable(nks.io.from_mne)
+
+
+def test_pynapple_holds_no_signal_without_channels():
+    pytest.importorskip("pynapple")
+    empty = xr.Dataset(
+        {"signal": (("time", "channel"), np.zeros((3, 0)), {"units": "V"})},
+        coords={"time": ("time", np.arange(3.0), {"units": "s"})},
+    )
+    with pytest.raises(SchemaError, match="Expected at least one channel of signal, got none"):
+        nks.io.to_pynapple(empty)
+    with pytest.raises(SchemaError, match="Expected at least one channel of signal, got none"):
+        nks.io.to_pynapple(xr.DataTree.from_dict({"/signal": empty}))

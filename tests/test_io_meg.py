@@ -1082,3 +1082,27 @@ def test_twenty_gigabytes_open_at_once_and_a_minute_reads_a_minute(tmp_path):
         "bandpass_minute": minute,
     }.items():
         assert 0.99 * minute < found[name] < 1.01 * allowed + 1e5, name
+
+
+def test_a_signal_without_channels_is_not_written(tmp_path):
+    empty = xr.Dataset(
+        {"signal": (("time", "channel"), np.zeros((3, 0)), {"units": "V"})},
+        coords={
+            "time": ("time", np.arange(3) / 100, {"units": "s"}),
+            "channel": np.array([], dtype="U1"),
+            "channel_type": ("channel", np.array([], dtype="U1")),
+            "channel_unit": ("channel", np.array([], dtype="U1")),
+        },
+    )
+    for data in (empty, xr.DataTree.from_dict({"/signal": empty})):
+        with pytest.raises(SchemaError, match="Expected at least one channel to write"):
+            nks.io.write_fif(data, tmp_path / "none_raw.fif")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("chunks", ["foo", 2.5, {"time": 0}, {"time": -5}])
+@pytest.mark.parametrize("open_it", [nks.io.read, nks.io.read_meg])
+def test_wrong_chunks_of_meg_are_not_the_files_fault(data_folder, open_it, chunks):
+    path = data_folder / "meg" / "kit" / "test_bin_raw.fif"
+    with pytest.raises(ParameterError, match="Expected chunks"):
+        open_it(path, chunks=chunks, **({"events": False} if open_it is nks.io.read_meg else {}))

@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import textwrap
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -21,8 +22,10 @@ from neurokit_sdr.core.errors import (
     DataWarning,
     FileFormatError,
     MissingDependencyError,
+    ParameterError,
 )
-from neurokit_sdr.io import _registry, reading
+from neurokit_sdr.core.seeding import stream
+from neurokit_sdr.io import _neo, _registry, reading
 from neurokit_sdr.io._registry import Reader, all_readers, is_installed
 
 
@@ -276,3 +279,115 @@ def test_asking_what_there_is_loads_no_heavy_library():
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+# -- arguments ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    ["foo", 2.5, True, 0, -5, {"time": 0}, {"time": -5}, {"time": (1, 2)}, {"time": [0]}, object()],
+)
+@pytest.mark.parametrize("open_it", [nks.io.read, nks.load])
+def test_wrong_chunks_are_not_the_files_fault(tmp_path, open_it, chunks):
+    nks.save(xr.Dataset({"a": (("time", "channel"), np.zeros((1000, 2)))}), tmp_path / "a.nc")
+    with pytest.raises(ParameterError, match="Expected chunks"):
+        open_it(tmp_path / "a.nc", chunks=chunks)
+
+
+@pytest.mark.parametrize("chunks", ["auto", -1, {"time": -1}, {"time": "1KiB"}, {"time": (1, 999)}])
+def test_chunks_may_be_what_xarray_takes(tmp_path, chunks):
+    nks.save(xr.Dataset({"a": (("time", "channel"), np.zeros((1000, 2)))}), tmp_path / "a.nc")
+    assert nks.load(tmp_path / "a.nc", chunks=chunks)["a"].chunks is not None
+
+
+READERS = [
+    nks.io.read,
+    nks.io.read_spikes,
+    nks.io.read_calcium,
+    nks.io.read_meg,
+    nks.io.read_seeg,
+    nks.load,
+]
+
+
+@pytest.mark.parametrize("path", [None, 3, b"a.nwb", ["a.nwb"]])
+@pytest.mark.parametrize("open_it", READERS)
+def test_what_is_no_path_is_named(open_it, path):
+    with pytest.raises(ParameterError, match=r"Expected a path.*got"):
+        open_it(path)
+
+
+@pytest.mark.parametrize("open_it", READERS)
+def test_the_home_folder_is_meant_by_a_tilde(tmp_path, monkeypatch, open_it):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "empty.nwb").touch()
+    with pytest.raises(FileFormatError) as error:
+        open_it("~/empty.nwb")
+    assert str(tmp_path / "empty.nwb") in str(error.value)
+
+
+def test_writers_know_the_home_folder_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    potential = xr.Dataset(
+        {"signal": (("time", "channel"), np.array([[0.5, -1.0], [0.25, 2.0]]), {"units": "V"})},
+        coords={
+            "time": ("time", [0.0, 0.5], {"units": "s"}),
+            "channel": ["LA1", "LA2"],
+            "channel_type": ("channel", ["seeg", "seeg"]),
+            "channel_unit": ("channel", ["V", "V"]),
+        },
+    )
+    light = nks.io.from_fluorescence(np.ones((10, 2)), sampling_rate=5.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # rounding to 16 bits
+        nks.io.write_edf(potential, "~/a.edf")
+        nks.io.write_bids(potential, "~/bids", subject="1", task="rest")
+        nks.io.write_suite2p(light, "~/suite2p")
+        nks.save(light, "~/a.nc")
+    names = {"a.edf", "bids", "suite2p", "a.nc"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    pytest.importorskip("mne")
+    nks.io.write_fif(potential, "~/a_raw.fif")
+    assert {path.name for path in tmp_path.iterdir()} == names | {"a_raw.fif"}
+
+
+def test_a_user_without_a_home_is_named():
+    with pytest.raises(ParameterError, match="Expected a path, got '~nobody_of_that_name/a'"):
+        nks.io.read("~nobody_of_that_name/a")
+
+
+# -- files that are of no format ----------------------------------------------------------------
+
+
+def test_a_folder_with_some_hdf5_needs_no_package(tmp_path):
+    with h5py.File(tmp_path / "junk.h5", "w") as file:
+        file["a"] = np.arange(3)
+    with pytest.raises(FileFormatError, match=r"found a folder with junk\.h5"):
+        nks.io.read(tmp_path)
+    with pytest.raises(FileFormatError, match="Expected a spike format that neo knows"):
+        nks.io.read_spikes(tmp_path)
+
+
+def test_folders_of_many_files_are_not_searched(tmp_path, monkeypatch):
+    for k in range(5):
+        (tmp_path / f"{k}.ncs").touch()
+    assert _neo._readers(tmp_path)
+    monkeypatch.setattr(_neo, "_MOST_FILES", 4)
+    assert _neo._readers(tmp_path) == []
+
+
+# neo's reader of BCI2000 leaves open what is not its own.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("name", ["text.edf", "random.dat", "random"])
+def test_no_library_is_blamed_for_what_is_no_recording(tmp_path, name):
+    random = stream(0, "bytes").bytes(5000)
+    (tmp_path / name).write_bytes(b"hello, this is text\n" * 20 if "text" in name else random)
+    says = "found text" if "text" in name else "found binary data of no known kind"
+    with pytest.raises(FileFormatError, match=says) as error:
+        nks.io.read(tmp_path / name)
+    for library in ("pyedflib", "Axograph", "stfio", "pip install"):
+        assert library not in str(error.value)
+    with pytest.raises(FileFormatError):
+        nks.io.read_spikes(tmp_path / name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -181,6 +181,8 @@ def _select(
     ):
         if wanted is None:
             continue
+        if not isinstance(wanted, str | Iterable):
+            raise ParameterError(f"Expected {word} as text or a list of it, got {wanted!r}.")
         wanted = [wanted] if isinstance(wanted, str) else [str(w) for w in wanted]
         known = values()
         unknown = [w for w in wanted if w not in known or not w]

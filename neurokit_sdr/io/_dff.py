@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numbers
+import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -10,7 +12,7 @@ import xarray as xr
 
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.clock import even_clock
-from neurokit_sdr.core.errors import ParameterError, SchemaError
+from neurokit_sdr.core.errors import DataWarning, ParameterError, SchemaError
 from neurokit_sdr.io import _assemble
 
 
@@ -38,6 +40,7 @@ def maximin(light: np.ndarray, window: int, smoothing: float) -> np.ndarray:
     """Baseline of (..., time): maximum of the minimum of the smoothed, all in frames."""
     from scipy.ndimage import gaussian_filter1d, maximum_filter1d, minimum_filter1d
 
+    window = min(window, 2 * light.shape[-1] + 1)  # reaches both ends from anywhere
     smooth = gaussian_filter1d(light, smoothing, axis=-1) if smoothing > 0 else light
     return maximum_filter1d(minimum_filter1d(smooth, window, axis=-1), window, axis=-1)
 
@@ -49,6 +52,7 @@ def running_minimum(light: np.ndarray, window: int, smoothing: int) -> np.ndarra
     n = light.shape[-1]
     if not n:
         return light
+    window, smoothing = min(window, n), min(smoothing, 2 * n + 1)  # reach both ends from anywhere
     before = (smoothing - 1) // 2
     total = np.concatenate([np.zeros((*light.shape[:-1], 1)), np.cumsum(light, axis=-1)], axis=-1)
     first = np.clip(np.arange(n) - before, 0, n)
@@ -87,11 +91,31 @@ def _baseline(light: np.ndarray, name: str, window: int, smooth: float, rank: fl
 
 
 def _over_baseline(
-    light: np.ndarray, name: str, window: int, smooth: float, rank: float
+    light: np.ndarray, name: str, window: int, smooth: float, rank: float, tell: bool
 ) -> np.ndarray:
+    """Change over the baseline; ``tell`` where this is computed later, and nobody else can look."""
+    if tell:
+        _check_finite(light)
     f0 = _baseline(light.astype(np.float64), name, window, smooth, rank)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(f0 > 0, (light - f0) / f0, np.nan).astype(light.dtype)
+        change = np.where(f0 > 0, (light - f0) / f0, np.nan).astype(light.dtype)
+    low = np.isnan(change).any(axis=-1)
+    if tell and low.any():
+        warnings.warn(
+            f"The baseline of {int(low.sum())} units is not above 0 at some time; dff is NaN "
+            f"there. Subtract less neuropil, or leave those units out.",
+            DataWarning,
+            stacklevel=2,
+        )
+    return change
+
+
+def _check_finite(light: np.ndarray) -> None:
+    if not np.isfinite(light).all():
+        raise SchemaError(
+            f"Expected finite fluorescence, got {int((~np.isfinite(light)).sum())} NaN or "
+            f"infinite: interpolate short gaps (.interpolate_na('time')), or drop those frames."
+        )
 
 
 def add_dff(calcium: xr.Dataset, *, baseline: str, options: Mapping[str, Any]) -> xr.Dataset:
@@ -104,17 +128,22 @@ def add_dff(calcium: xr.Dataset, *, baseline: str, options: Mapping[str, Any]) -
         )
     light = calcium["fluorescence"]
     interval = _interval(calcium) if baseline != "constant" else None
+    # Of minima, and means cut at the ends, a longer window changes nothing.
+    counted = {"maximin": "smoothing", "running_quantile": "window"}.get(baseline)
+    longest = 2 * calcium.sizes["time"] * (interval or 0.0)
+    if counted and options.get(counted) is not None and options[counted] > max(longest, 1.0):
+        raise ParameterError(
+            f"Expected {counted} of at most {longest:g} s, twice the recording, got "
+            f"{options[counted]!r}: baseline='constant' takes all frames alike."
+        )
     window = max(_frames(chosen.get("window"), interval), 1)
     smooth = _frames(chosen.get("smoothing"), interval, whole=baseline != "maximin")
     if baseline == "running_minimum":
         smooth = max(smooth, 1)
     if light.chunks is not None:
         light = light.chunk(time=-1)
-    elif not np.isfinite(light.values).all():
-        raise SchemaError(
-            f"Expected finite fluorescence, got {int((~np.isfinite(light.values)).sum())} NaN or "
-            f"infinite: interpolate short gaps (.interpolate_na('time')), or drop those frames."
-        )
+    else:
+        _check_finite(light.values)
     change = xr.apply_ufunc(
         _over_baseline,
         light,
@@ -125,6 +154,7 @@ def add_dff(calcium: xr.Dataset, *, baseline: str, options: Mapping[str, Any]) -
             "window": window,
             "smooth": smooth,
             "rank": chosen.get("percentile", 0.0),
+            "tell": light.chunks is not None,
         },
         dask="parallelized",
         output_dtypes=[light.dtype],
@@ -148,7 +178,7 @@ def add_dff(calcium: xr.Dataset, *, baseline: str, options: Mapping[str, Any]) -
 
 def _chosen(baseline: str, options: Mapping[str, Any]) -> dict[str, float]:
     """The parameters of this baseline: those given, else its own."""
-    if baseline not in BASELINES:
+    if not isinstance(baseline, str) or baseline not in BASELINES:
         raise ParameterError(
             f"Expected a baseline, one of {list(BASELINES)}, got {baseline!r}."
             f"{schema.did_you_mean(str(baseline), BASELINES)}"
@@ -164,7 +194,8 @@ def _chosen(baseline: str, options: Mapping[str, Any]) -> dict[str, float]:
         if default is None:
             raise ParameterError(f"Expected no {name} with the baseline {baseline!r}: it has none.")
         top = 100.0 if name == "percentile" else np.inf
-        fits = not isinstance(value, bool | str) and 0 <= value <= top and np.isfinite(value)
+        real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        fits = real and 0 <= value <= top and np.isfinite(value)
         if not fits or (name == "window" and value == 0):
             unit = "from 0 to 100" if name == "percentile" else "in seconds, above 0"
             raise ParameterError(f"Expected {name} {unit}, got {value!r}.")

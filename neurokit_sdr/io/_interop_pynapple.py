@@ -43,7 +43,7 @@ def to_pynapple(data: xr.Dataset | xr.DataTree) -> Any:
     Raises
     ------
     SchemaError
-        If a Dataset holds nothing that has time.
+        If a Dataset holds nothing that has time, or a variable over time without a channel or unit.
     MissingDependencyError
         If pynapple is not installed.
 
@@ -313,7 +313,13 @@ def _series(nap: Any, data: xr.Dataset, name: str, lost: list[str]) -> Any:
         lost.append(f"the unit {array.attrs['units']} of {name}")
     if values.ndim == 1:
         return nap.Tsd(t=time, d=values, time_support=support)
-    if values.ndim > 2 or not values.shape[1]:
+    if 0 in values.shape[1:]:
+        dim = str(array.dims[1:][values.shape[1:].index(0)])
+        raise SchemaError(
+            f"Expected at least one {dim} of {name}, got none, which pynapple cannot hold: check "
+            f"what was selected."
+        )
+    if values.ndim > 2:
         lost.append(f"the labels of {', '.join(map(str, array.dims[1:]))} of {name}")
         return nap.TsdTensor(t=time, d=values, time_support=support)
     dim = str(array.dims[1])

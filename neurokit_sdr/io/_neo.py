@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -30,12 +31,29 @@ _REFUSED = {
     "AsciiSignalIO",
     "AsciiImageIO",
     "AsciiSpikeTrainIO",
+    "EDFIO",
     "TiffIO",
     "NWBIO",
     "PhyIO",
 }
 #: Suffixes that many formats share: neo knows such a file only if it can open it.
-_SHARED_SUFFIXES = {".h5", ".hdf5", ".mat", ".nc", ".csv", ".npy", ".dat", ".bin", ".raw", ".xml"}
+_SHARED_SUFFIXES = {
+    "",
+    ".h5",
+    ".hdf5",
+    ".mat",
+    ".nc",
+    ".csv",
+    ".npy",
+    ".dat",
+    ".bin",
+    ".raw",
+    ".xml",
+}
+#: Folders with more files than any recording's are not searched, which takes neo many seconds.
+_MOST_FILES = 20_000
+#: Readers of HDF5 that need a package of their own.
+_HDF5 = {"NixIO", "MEArecIO"}
 _PICKLE_SUFFIXES = {".pkl", ".pickle"}
 _OWN_WAY = "or load the times yourself and use nks.io.from_spike_times"
 
@@ -56,7 +74,10 @@ def read_neo(path: Path) -> xr.DataTree:
         try:
             blocks = _read_blocks(reader, path)
         except ImportError as error:
-            missing.append(f"{reader.__name__} ({error})")
+            if _promises(reader, path):
+                missing.append(f"{reader.__name__} ({error})")
+            else:
+                failures.append(f"{reader.__name__}: its package is not installed")
         except Exception as error:  # neo's readers raise anything on a file that is not theirs
             failures.append(f"{reader.__name__}: {type(error).__name__} {error}"[:200])
         else:
@@ -90,21 +111,42 @@ def _opens(reader: Any, path: Path) -> bool:
     try:
         blocks = _read_blocks(reader, path)
     except ImportError:
-        return True  # read_neo names the package
+        return _promises(reader, path)  # read_neo names the package
     except Exception:  # neo's readers raise anything on a file that is not theirs
         return False
     return any(len(segment.spiketrains) for block in blocks for segment in block.segments)
 
 
+def _promises(reader: Any, path: Path) -> bool:
+    """Whether a file is of a reader's format by what was seen of it without that reader."""
+    if path.is_dir() or path.suffix.lower() not in _SHARED_SUFFIXES:
+        return True
+    return reader.__name__ in _HDF5  # their content was looked at
+
+
 def _readers(path: Path) -> list[Any]:
     import neo
 
+    if path.is_dir() and _is_crowded(path):
+        return []
     try:
         readers = neo.io.list_candidate_ios(path)
     except (ValueError, OSError):
         readers = []
     refused = _REFUSED | _other_hdf5(path)
-    return [r for r in dict.fromkeys(readers) if r.__name__ not in refused and r.is_readable]
+    # Of a folder, neo names the readers of every file in it.
+    modes = ("dir",) if path.is_dir() else ("file", "fake", "dir")
+    known = [r for r in dict.fromkeys(readers) if r.is_readable and r.mode in modes]
+    return [r for r in known if r.__name__ not in refused]
+
+
+def _is_crowded(folder: Path) -> bool:
+    number = 0
+    for _, _, files in os.walk(folder):
+        number += len(files)
+        if number > _MOST_FILES:
+            return True
+    return False
 
 
 def _candidates(path: Path) -> list[Any]:
@@ -122,14 +164,14 @@ def _other_hdf5(path: Path) -> set[str]:
     import h5py
 
     if not path.is_file() or not h5py.is_hdf5(path):
-        return set()
+        return set() if path.suffix.lower() == ".nix" else _HDF5
     try:
         with h5py.File(path, "r") as file:
             is_nix = str(file.attrs.get("format", "")) == "nix"
             is_mearec = "spiketrains" in file and "info" in file
     except (OSError, RuntimeError, KeyError, ValueError):  # damaged
         is_nix = is_mearec = False
-    return (set() if is_nix else {"NixIO"}) | (set() if is_mearec else {"MEArecIO"})
+    return _HDF5 - ({"NixIO"} if is_nix else set()) - ({"MEArecIO"} if is_mearec else set())
 
 
 def _check_matlab(path: Path) -> None:

@@ -2,6 +2,7 @@ r"""Calcium imaging: readers, plain arrays, neuropil, baselines and regions of i
 
 from __future__ import annotations
 
+import numbers
 import os
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +15,7 @@ import xarray as xr
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.errors import FileFormatError, ParameterError, SchemaError
 from neurokit_sdr.io import _caiman, _dff, _imaging, _inscopix, _minian, _suite2p
-from neurokit_sdr.io._lazy import chunked, lazy_variable
+from neurokit_sdr.io._lazy import chunked, lazy_variable, path_of
 from neurokit_sdr.io._registry import Reader
 
 
@@ -95,7 +96,8 @@ def read_calcium(
     FileFormatError
         If the file is missing, empty, damaged, unsafe, of an unknown format or without calcium.
     ParameterError
-        If ``sampling_rate`` is no number above 0.
+        If ``sampling_rate`` is no number above 0, or ``chunks`` are no sizes of dimensions that are
+        there.
     MissingDependencyError
         If the format, or ``chunks``, needs a package that is not installed.
 
@@ -121,7 +123,7 @@ def read_calcium(
     {'time': 100, 'unit': 3}
     """
     rate = _imaging.check_rate(sampling_rate)
-    path = Path(path)
+    path = path_of(path)
     if not path.exists():
         raise FileFormatError(f"Expected a recording at {path}, found nothing: check the path.")
     for one in _FORMATS:
@@ -207,6 +209,8 @@ def from_fluorescence(
         )
     try:
         values = np.asarray(fluorescence)
+        if values.dtype.kind == "c":
+            raise TypeError("complex numbers, of which .real or abs is light")
         values = values if values.dtype.kind == "f" else values.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise SchemaError(f"Expected fluorescence as numbers, got {error}.") from error
@@ -215,6 +219,11 @@ def from_fluorescence(
             f"Expected fluorescence of shape (time, unit), got {values.shape}: one unit is "
             f"array[:, None]."
         )
+    if time is not None:
+        try:
+            time = np.asarray(time, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise SchemaError(f"Expected time as seconds of each frame, got {error}.") from error
     if time is not None and np.shape(time) != values.shape[:1]:
         turned = ": turn the array with .T" if np.shape(time) == values.shape[1:] else ""
         raise SchemaError(
@@ -225,7 +234,7 @@ def from_fluorescence(
     rate = _imaging.check_rate(sampling_rate)
     clock: Any = _imaging.clock(values.shape[0], rate)
     if time is not None:
-        clock = np.asarray(time, dtype=np.float64)
+        clock = time
     return _imaging.calcium_dataset(
         {"fluorescence": _imaging.trace("fluorescence", values)},
         ids,
@@ -306,7 +315,8 @@ def subtract_neuropil(
     >>> nks.io.subtract_neuropil(calcium)["fluorescence"].values.ravel()
     array([6.5, 6.5, 6.5])
     """
-    if isinstance(coefficient, bool | str) or not 0 <= coefficient <= 1:
+    real = isinstance(coefficient, numbers.Real) and not isinstance(coefficient, bool)
+    if not real or not 0 <= coefficient <= 1:
         raise ParameterError(f"Expected a coefficient between 0 and 1, got {coefficient!r}.")
 
     def change(calcium: xr.Dataset) -> xr.Dataset:
@@ -379,7 +389,8 @@ def dff(
         If there is no fluorescence, ``dff`` is there already, values are NaN, or a window needs
         seconds and ``time`` counts frames.
     ParameterError
-        If the baseline is unknown, or a parameter out of range or not one of this baseline.
+        If the baseline is unknown, or a parameter out of range, longer than twice the recording
+        where that changes the baseline, or not one of this baseline.
 
     Warns
     -----
@@ -393,7 +404,8 @@ def dff(
     papers: Jia et al. filter the result once more against noise; suite2p itself subtracts its
     baseline and does not divide; CaImAn takes the baseline of the trace with its background, and
     its window in steps. Percentiles over a window are ranks, not interpolated. Dask arrays are
-    worked on unit by unit when they are computed.
+    worked on unit by unit when they are computed, and what this function raises of their values, or
+    warns of, comes then.
 
     References
     ----------
@@ -532,7 +544,7 @@ def write_suite2p(data: xr.Dataset | xr.DataTree, folder: str | os.PathLike[str]
     """
     from neurokit_sdr.io._suite2p_write import write_suite2p as write
 
-    write(data, Path(folder))
+    write(data, path_of(folder))
 
 
 def _reader(one: _Format) -> Reader:

@@ -10,7 +10,7 @@ from typing import Any
 
 import xarray as xr
 
-from neurokit_sdr.core.errors import FileFormatError, ParameterError
+from neurokit_sdr.core.errors import FileFormatError, ParameterError, SchemaError
 from neurokit_sdr.core.files import check_file, check_inside
 from neurokit_sdr.io import _assemble, _fif, _lazy, _mne, _mne_epochs
 from neurokit_sdr.io._registry import Reader
@@ -126,7 +126,7 @@ def read_meg(
     """
     if events not in (None, True, False):
         raise ParameterError(f"Expected events to be True, False or None, got {events!r}.")
-    path = Path(path).expanduser()
+    path = _lazy.path_of(path)
     found = _format_of(path if path.is_dir() else check_file(path))
     if found is None:
         raise FileFormatError(
@@ -285,7 +285,8 @@ def write_fif(data: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> N
     Raises
     ------
     SchemaError
-        If the data break the schema, samples are not evenly spaced, or a unit is not MNE's.
+        If the data break the schema or have no channel, samples are not evenly spaced, or a unit
+        is not MNE's.
     ParameterError
         If the name does not end in ``.fif``.
     MissingDependencyError
@@ -318,9 +319,16 @@ def write_fif(data: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> N
     """
     from neurokit_sdr.io._fif_write import save_fif
 
-    path = Path(path).expanduser()
+    path = _lazy.path_of(path)
     if not path.name.endswith((".fif", ".fif.gz")):
         raise ParameterError(f"Expected a name that ends in .fif, got {path.name!r}.")
+    parts = data.subtree if isinstance(data, xr.DataTree) else [data]
+    for part in parts:
+        if "signal" in part and part.sizes.get("channel") == 0:
+            raise SchemaError(
+                "Expected at least one channel to write, got a signal of none, which FIF cannot "
+                "hold: check what was selected."
+            )
     save_fif(data, path)
 
 

@@ -12,6 +12,7 @@ import xarray as xr
 
 from neurokit_sdr.core.errors import FileFormatError, MissingDependencyError, NeurokitError
 from neurokit_sdr.core.files import check_file, check_hdf5, check_heaps
+from neurokit_sdr.io._lazy import path_of
 from neurokit_sdr.io._registry import Reader, all_readers, is_installed
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def read(path: str | os.PathLike[str], *, chunks: Any = None) -> xr.DataTree:
     ------
     FileFormatError
         If nothing is there, no reader knows it, or it is empty, damaged or unsafe.
+    ParameterError
+        If ``path`` is no path, or ``chunks`` are no sizes of dimensions that the recording has.
     MissingDependencyError
         If its reader needs an extra of this package that is not installed, or ``chunks`` is given
         and dask is not.
@@ -70,7 +73,7 @@ def read(path: str | os.PathLike[str], *, chunks: Any = None) -> xr.DataTree:
     >>> nks.io.read(path)["/spikes/spike_time"].values
     array([0.1 , 0.2 , 0.15])
     """
-    path = Path(path).expanduser()
+    path = path_of(path)
     if path.is_dir():
         if not any(path.iterdir()):
             raise FileFormatError(f"Expected a recording in the folder {path}, found it empty.")

@@ -105,7 +105,7 @@ def read_seeg(path: str | os.PathLike[str], *, chunks: Any = None) -> xr.DataTre
     >>> session["/signal/channel_type"].values.tolist()
     ['seeg', 'seeg']
     """
-    path = Path(path).expanduser()
+    path = _lazy.path_of(path)
     if _bids.can_read(path):
         return _bids.read_bids(path, chunks=chunks)
     return _lazy.chunked(read_recording(path), chunks)
@@ -123,7 +123,7 @@ def read_recording(path: Path) -> xr.DataTree:
 
 def _unknown(path: Path) -> str:
     header = {".eeg": ".vhdr", ".vmrk": ".vhdr", ".avg": ".vhdr", ".dat": ".lay", ".fdt": ".set"}
-    other = path.with_suffix(header.get(path.suffix.lower(), path.suffix))
+    other = path.with_suffix(header.get(path.suffix.lower(), path.suffix)) if path.name else path
     if path.is_file() and other != path and other.is_file():
         return f"{path} belongs to {other.name}: give {other}."
     what = "folder with other content" if path.is_dir() else "file of another format"
@@ -171,7 +171,7 @@ def write_edf(data: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> N
     """
     from neurokit_sdr.io import _edf_write
 
-    _edf_write.write(data, Path(path))
+    _edf_write.write(data, _lazy.path_of(path))
 
 
 def write_bids(
@@ -242,7 +242,7 @@ def write_bids(
     """
     from neurokit_sdr.io import _bids_write
 
-    return _bids_write.write(data, Path(folder), subject, task, session, run)
+    return _bids_write.write(data, _lazy.path_of(folder), subject, task, session, run)
 
 
 # -- formats ------------------------------------------------------------------------------------

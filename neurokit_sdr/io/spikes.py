@@ -14,7 +14,7 @@ from neurokit_sdr.core import schema
 from neurokit_sdr.core.errors import FileFormatError, SchemaError
 from neurokit_sdr.core.files import check_file, check_hdf5
 from neurokit_sdr.io import _assemble
-from neurokit_sdr.io._lazy import chunked
+from neurokit_sdr.io._lazy import chunked, path_of
 from neurokit_sdr.io._registry import Reader
 
 
@@ -66,7 +66,7 @@ def read_spikes(path: str | os.PathLike[str]) -> xr.DataTree:
     >>> session["/spikes/spike_time"].values
     array([0.1 , 0.2 , 0.15])
     """
-    path = Path(path)
+    path = path_of(path)
     if path.is_dir():
         return _read_folder(path)
     path = check_file(path)

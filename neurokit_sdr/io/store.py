@@ -16,7 +16,7 @@ from neurokit_sdr.core.errors import FileFormatError, NeurokitError, ParameterEr
 from neurokit_sdr.core.files import atomic_folder, atomic_path, check_file, check_heaps
 from neurokit_sdr.io import _store_files as files
 from neurokit_sdr.io import _store_layout as layout
-from neurokit_sdr.io._lazy import chunked
+from neurokit_sdr.io._lazy import chunked, path_of
 from neurokit_sdr.io._registry import Reader
 
 _NETCDF = (".nc", ".nc4", ".netcdf")
@@ -66,7 +66,7 @@ def save(data: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> None:
     >>> nks.load(path).identical(spikes)
     True
     """
-    path = Path(path).expanduser()
+    path = path_of(path)
     if not isinstance(data, xr.Dataset | xr.DataTree):
         raise SchemaError(
             f"Expected an xarray.Dataset or DataTree to save, got {schema.describe(data)}: "
@@ -122,6 +122,8 @@ def load(path: str | os.PathLike[str], *, chunks: Any = None) -> xr.Dataset | xr
     FileFormatError
         If the file is missing, damaged, unsafe (a pickle, links to other files, sizes that no file
         of its length can hold), newer than this package, or not written by :func:`save`.
+    ParameterError
+        If ``path`` is no path, or ``chunks`` are no sizes of dimensions that are there.
     MissingDependencyError
         If it is a Zarr store and zarr is not installed, or ``chunks`` is given and dask is not.
 
@@ -139,7 +141,7 @@ def load(path: str | os.PathLike[str], *, chunks: Any = None) -> xr.Dataset | xr
     >>> nks.load(path)["time"].sel(time=slice(1.0, 1.002)).values
     array([1.   , 1.001, 1.002])
     """
-    path = Path(path).expanduser()
+    path = path_of(path)
     try:
         return _load(path, chunks)
     except (NeurokitError, Warning):
