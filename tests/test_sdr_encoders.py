@@ -100,6 +100,12 @@ def test_trials_are_items_of_their_own_length():
         ({"sparsity": 2}, ParameterError, "sparsity to be a number > 0"),
         ({"sparsity": 0.1}, ParameterError, "at least one active cell of 3, got sparsity=0.1"),
         ({"threshold": 0}, ParameterError, "threshold to be a whole number >= 1, got 0"),
+        (
+            {"threshold": 3},
+            ParameterError,
+            "that some cell reaches, got threshold=3, and at most 2",
+        ),
+        ({"threshold": 10**30}, ParameterError, "and at most 2 spikes in a bin: lower it, or make"),
         ({"threshold": 1.5}, ParameterError, "threshold to be a whole number"),
     ],
 )

@@ -15,13 +15,29 @@ import matplotlib.pyplot as plt
 
 import neurokit_sdr as nks
 from neurokit_sdr.core.errors import ParameterError, SchemaError
-from neurokit_sdr.sdr import false_positive_probability, tabulate
+from neurokit_sdr.sdr import (
+    false_positive_probability,
+    tabulate,
+    union_false_positive_probability,
+)
 
 
 @pytest.fixture(autouse=True)
 def _close_figures():
     yield
     plt.close("all")
+
+
+def test_the_legend_has_the_theory_s_symbols():
+    for name, symbol in (("theta", "θ"), ("n_patterns", "M")):
+        table = tabulate(
+            union_false_positive_probability, n=[500, 1000], a=40, s=20,
+            **{"theta": 5, "n_patterns": 2} | {name: [6, 8]},
+        )  # fmt: skip
+        ax = nks.plotting.error_probability(table, along="n")
+        texts = [text.get_text() for text in ax.get_legend().get_texts()]
+        assert texts == [f"{symbol} = 6", f"{symbol} = 8"]
+        plt.close(ax.figure)
 
 
 def errors():

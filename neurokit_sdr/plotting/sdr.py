@@ -36,6 +36,8 @@ _WORDS = {
     "noise": "moved share of the active cells",
     "correlation": "mean correlation of two cells",
 }
+#: What the legend calls them, where it is not their name.
+_SYMBOLS = {"theta": "θ", "n_patterns": "M", "n_segments": "D"}
 _HINT = "make it with nks.sdr.tabulate(nks.sdr.false_positive_probability, n=[...], ...)"
 
 
@@ -111,7 +113,11 @@ def error_probability(
     ax = new_axes(ax, 5.0, 3.4)
     x = coordinate(variable, name)
     points = _simulated(simulated, dims, values.shape)
-    lines = [""] if other is None else [f"{other} = {v}" for v in coordinate(variable, other)]
+    lines = (
+        [""]
+        if other is None
+        else [f"{_SYMBOLS.get(other, other)} = {v}" for v in coordinate(variable, other)]
+    )
     for number, (text, color) in enumerate(zip(lines, state_colors(len(lines)), strict=True)):
         y = np.where(values[number] > 0, values[number], np.nan) if log else values[number]
         ax.plot(x, y, state_line(number), color=color, label=plain(text))

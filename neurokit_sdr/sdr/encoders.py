@@ -47,8 +47,8 @@ def encode(
     SchemaError
         If the counts break the schema, are empty, or hold missing bins.
     ParameterError
-        If not exactly one of ``sparsity`` and ``threshold`` is given, it is out of range, or no
-        cell would be active.
+        If not exactly one of ``sparsity`` and ``threshold`` is given, it is out of range, or so
+        that no cell of a recording with spikes would be active.
 
     Examples
     --------
@@ -80,7 +80,14 @@ def encode(
         )
     values = np.asarray(count.values)
     if threshold is not None:
-        active = values >= one_whole("threshold", threshold, low=1)
+        threshold = one_whole("threshold", threshold, low=1)
+        largest = int(values[inside].max(initial=0))
+        if 0 < largest < threshold:
+            raise ParameterError(
+                f"Expected a threshold that some cell reaches, got threshold={threshold}, and at "
+                f"most {largest} spikes in a bin: lower it, or make wider bins."
+            )
+        active = values >= threshold
     else:
         active = _largest(
             values, _number(sparsity, count.sizes["unit"]), values[inside].mean(axis=0)
