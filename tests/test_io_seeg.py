@@ -22,7 +22,13 @@ from hypothesis import strategies as st
 import neurokit_sdr as nks
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.clock import even_clock, even_time
-from neurokit_sdr.core.errors import DataWarning, FileFormatError, NeurokitError, SchemaError
+from neurokit_sdr.core.errors import (
+    DataWarning,
+    FileFormatError,
+    NeurokitError,
+    ParameterError,
+    SchemaError,
+)
 from neurokit_sdr.io import seeg
 from neurokit_sdr.io._edf_write import record_length
 from neurokit_sdr.io._examples_seeg import read_bonn
@@ -899,3 +905,69 @@ def test_bonn_archive_that_is_damaged_is_refused(tmp_path, data_folder):
     (tmp_path / "bonn_eeg_dataset.zip").write_bytes(whole[:50_000])
     with pytest.raises(FileFormatError, match="damaged"):
         read_bonn(tmp_path)
+
+
+# -- references and contacts --------------------------------------------------------------------
+
+
+def grid(rows: int = 4, columns: int = 8) -> xr.Dataset:
+    """Contacts G1, G2, ... of a grid, 4 mm apart, numbered row after row."""
+    row, column = np.divmod(np.arange(rows * columns), columns)
+    return recording(
+        stored((50, rows * columns)) * 1e-6,
+        channel=[f"G{k + 1}" for k in range(rows * columns)],
+        x=("channel", column * 4e-3, {"units": "m"}),
+        y=("channel", row * 4e-3, {"units": "m"}),
+        z=("channel", np.zeros(rows * columns), {"units": "m"}),
+        coord_frame=("channel", ["head"] * (rows * columns)),
+    )
+
+
+def test_pairs_that_wrap_round_a_grid_are_named():
+    with pytest.warns(DataWarning) as said:
+        pairs = nks.io.bipolar_reference(grid())
+    (text,) = (str(w.message) for w in said)
+    # The row's other end, 7 steps of 4 mm away and one row on.
+    assert "G8-G9 (0.0283 m), G16-G17 (0.0283 m), G24-G25 (0.0283 m)" in text
+    assert "3 bipolar pairs" in text
+    assert "most (0.004 m)" in text
+    assert pairs.sizes["channel"] == 31
+    one_row = nks.io.bipolar_reference(grid(rows=1))  # no warning
+    assert one_row.sizes["channel"] == 7
+
+
+def test_unknown_positions_are_not_measured():
+    unknown = np.full(32, np.nan)
+    data = grid().assign_coords(dict.fromkeys("xyz", ("channel", unknown, {"units": "m"})))
+    assert nks.io.bipolar_reference(data).sizes["channel"] == 31
+    assert nks.io.bipolar_reference(grid().drop_vars(["z"])).sizes["channel"] == 31
+
+
+def test_pairs_of_the_sample_grid_are_named(data_folder):
+    path = data_folder / "seeg" / "ecog_seeg" / "sample_ecog_ieeg.fif"
+    with pytest.warns(DataWarning, match=r"23 bipolar pairs.*G16-G17.*OFMG8-OFMG9"):
+        nks.io.bipolar_reference(nks.io.read(path))
+
+
+def test_what_was_bipolar_once_is_so_after_an_average_too():
+    pairs = nks.io.bipolar_reference(grid(rows=1))
+    averaged = nks.io.common_average(pairs)
+    assert averaged.attrs["reference"] == "bipolar; common average"
+    without_word = averaged.assign_attrs(reference="common average")  # as versions before wrote
+    without_history = averaged.assign_attrs(history=[])
+    for data in (averaged, without_word, without_history):
+        with pytest.raises(SchemaError, match="got a bipolar one"):
+            nks.io.bipolar_reference(data)
+    assert nks.io.common_average(grid(rows=1)).attrs["reference"] == "common average"
+
+
+@pytest.mark.parametrize("word", ["names", "shafts", "types"])
+def test_contacts_are_chosen_by_text(word):
+    with pytest.raises(ParameterError, match=f"Expected {word} as text or a list of it, got 5"):
+        nks.io.select_contacts(grid(), **{word: 5})
+
+
+def test_a_folder_without_a_name_is_described(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileFormatError, match="found a folder with other content"):
+        nks.io.read_seeg(".")

@@ -18,6 +18,9 @@ from neurokit_sdr.io import _assemble
 from neurokit_sdr.io._contacts import CONTACT, CONTACTS, PREFIX, on_signal, record, shafts_of
 from neurokit_sdr.io._lazy import lazy_variable
 
+#: Pairs further apart than this many times the median are named.
+_FAR = 3
+
 
 def bipolar_reference(data: Any) -> Any:
     r"""Re-reference each contact to its next neighbour on the same shaft.
@@ -49,7 +52,8 @@ def bipolar_reference(data: Any) -> Any:
     Warns
     -----
     DataWarning
-        Naming contacts without a neighbour, which are in no pair and left out.
+        Naming contacts without a neighbour, which are in no pair and left out; and, where positions
+        are known, pairs more than 3 times as far apart as the median pair.
 
     Examples
     --------
@@ -73,10 +77,10 @@ def bipolar_reference(data: Any) -> Any:
 
 def _bipolar(data: xr.Dataset) -> xr.Dataset:
     shafts, numbers = shafts_of(data)
-    if data.attrs.get("reference") == "bipolar":
+    if _is_bipolar(data):
         raise SchemaError(
-            "Expected signals with one common reference, got attrs['reference'] == 'bipolar': use "
-            "the recording from before that step."
+            "Expected signals with one common reference, got a bipolar one by attrs['reference'] "
+            "or attrs['history']: use the recording from before that step."
         )
     kind = data["channel_type"].values.astype(np.str_)
     unit = data["channel_unit"].values.astype(np.str_)
@@ -114,6 +118,7 @@ def _bipolar(data: xr.Dataset) -> xr.Dataset:
     first = np.concatenate([anode, rest])
     second = np.concatenate([cathode, np.full(rest.size, -1)])
     labels = _pair_names(data["channel"].values, first, second)
+    _warn_far(data, anode, cathode, labels)
     result = _with_signal(data, partial(_difference, first, second), first.size)
     coords = {str(n): c for n, c in data.coords.items() if "channel" in c.dims}
     merged = {n: _merged(n, c.variable, first, second) for n, c in coords.items() if n != "channel"}
@@ -134,6 +139,37 @@ def _bipolar(data: xr.Dataset) -> xr.Dataset:
     if lonely:
         text += f"; without a neighbour, left out: {names_of(data, lonely)}"
     return schema.check(record(result, text), "signal")
+
+
+def _is_bipolar(data: xr.Dataset) -> bool:
+    history = data.attrs.get("history", [])
+    history = [history] if isinstance(history, str) else history
+    return "bipolar" in str(data.attrs.get("reference", "")).split("; ") or any(
+        str(line).startswith("bipolar_reference:") for line in history
+    )
+
+
+def _warn_far(data: xr.Dataset, anode: np.ndarray, cathode: np.ndarray, labels: np.ndarray) -> None:
+    """Name pairs that lie much further apart than most, as where a grid's rows meet."""
+    if not {"x", "y", "z"} <= set(data.coords):
+        return
+    place = np.stack([data[axis].values.astype(np.float64) for axis in "xyz"], axis=-1)
+    if place.ndim != 2:
+        return
+    apart = np.linalg.norm(place[anode] - place[cathode], axis=-1)
+    known = np.isfinite(apart)
+    if not known.any():
+        return
+    usual = float(np.median(apart[known]))
+    far = np.flatnonzero(known & (apart > _FAR * usual))
+    if far.size and usual > 0:
+        shown = ", ".join(f"{labels[k]} ({apart[k]:.3g} m)" for k in far)
+        _assemble.warn(
+            f"{far.size} bipolar pairs lie more than {_FAR} times as far apart as most "
+            f"({usual:.3g} m), as where the rows of a grid meet, and are no neighbours: "
+            f"{shown}. Leave them out with .drop_sel(channel=[...]), or set the coordinates shaft "
+            f"and contact."
+        )
 
 
 def names_of(data: xr.Dataset, places: Sequence[int]) -> str:
@@ -206,7 +242,8 @@ def common_average(data: Any, by: str | None = None) -> Any:
     -------
     xarray.Dataset or xarray.DataTree
         Held as the input is: lazy signals stay lazy. ``attrs["reference"]`` says
-        ``"common average"`` and of what, ``attrs["history"]`` what was done.
+        ``"common average"`` and of what (of bipolar pairs ``"bipolar; common average"``),
+        ``attrs["history"]`` what was done.
 
     Raises
     ------
@@ -275,7 +312,7 @@ def _average(data: xr.Dataset, by: str | None) -> xr.Dataset:
     spoiled = ["physical_minimum", "physical_maximum", "digital_minimum", "digital_maximum"]
     result = result.drop_vars([n for n in spoiled if n in result.coords])
     text = "common average" + (f" by {by}" if by else "")
-    result.attrs["reference"] = text
+    result.attrs["reference"] = f"bipolar; {text}" if _is_bipolar(data) else text
     left = int((~is_contact).sum())
     history = (
         f"common_average: mean of {int((is_contact & ~bad).sum())} good contacts"
