@@ -214,10 +214,13 @@ def test_the_more_alike_inputs_are_the_more_their_codes_overlap(sigmoid, exponen
         float((model.predict(dataset(moved(rng, active, A - k)))["winner"].values == codes).mean())
         for k in kept
     ]
-    if sigmoid == "sparseypy":  # with eta(1) = 2.5 it does not tell near inputs from equal ones
-        assert overlap[-1] > overlap[0] + 0.3
-        return
-    assert spearmanr(kept, overlap).statistic > 0.9
+    if sigmoid == "sparseypy":
+        # With eta(1) = 2.5 it does not tell near inputs from equal ones: the overlap rises up to
+        # half of the cells, and from there on only its noise moves the ranks (of 0.86 to 0.98).
+        assert overlap[A // 2] > overlap[0] + 0.3
+        assert abs(overlap[-1] - overlap[A // 2]) < 0.1
+    else:
+        assert spearmanr(kept, overlap).statistic > 0.9
     # Without similarity codes agree by chance: 1 in K, over 1440 draws.
     assert overlap[0] < 1 / 32 + 5 * np.sqrt(1 / 32 / 1440)
 

@@ -197,7 +197,7 @@ finish(ax.figure, "reader")
 # False positives are two to ten times as likely as the theory says (1.9, 3.0, 4.6, 6.8 and 9.5
 # times at thresholds 1 to 5), for two reasons. Shuffled, where every cell keeps its rate and
 # nothing else, they are 2.1, 2.7 and 2.2 times as likely at thresholds 1 to 3: synapses lie on
-# cells that are often active, so that at thresholds 1 and 2 all of the excess comes of unequal rates.
+# cells that are often active, so that at thresholds 1 and 2 the excess comes of unequal rates.
 # What cells that fire together add is measured over shuffled: 0.93, 1.10, 2.1, 6.2 and 22. It
 # counts from threshold 3 on, the more the higher (bins in which unusually many cells are active
 # are part of it: the shuffle spreads them, and at threshold 5 errs less than the theory, 0.43

@@ -162,6 +162,11 @@ class Sparsey(Estimator):
     sparseypy      :math:`2.5 [G-.2]_+/.8`                   :math:`10^{-6} + \eta/(1+e^{-(28V-5)})`
     ============== ========================================= =======================================
 
+    With sparseypy's sigmoid codes hardly tell near inputs from equal ones: with 60 items of 20 of
+    300 cells and an exponent of 2, half of the winners are those learnt from half of the shared
+    cells on (0.52), and 0.54 with all, so that the rank correlation of the two overlaps is 0.86 to
+    0.98 (six draws), where those of the others are above 0.9.
+
     Where this differs from SparseyCore: every afferent reaches every unit of its mac (there a unit
     has no horizontal synapses in its own module); of equal V in recognition the first unit wins
     (there a random one), so that what is recognised does not depend on what is beside it;
