@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import pickletools
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -881,6 +882,41 @@ def test_minian_that_claims_what_it_does_not_hold_is_refused(tmp_path, zarr_form
     meta["shape"][0] = 10**12
     array.write_text(json.dumps(meta))
     with pytest.raises(FileFormatError, match="claims"):
+        nks.io.read(folder)
+
+
+@pytest.mark.filterwarnings("ignore:The data type:zarr.errors.UnstableSpecificationWarning")
+@pytest.mark.parametrize("codec", ["Blosc", "LZ4", "Zstd"])
+def test_chunks_that_say_they_unpack_to_gigabytes_are_refused(tmp_path, codec):
+    import numcodecs
+    import zarr
+
+    folder = minian_stores(tmp_path, 2)
+    place = folder / "C.zarr" / "C"
+    values = zarr.open_array(str(place), mode="r")[:]
+    shutil.rmtree(place)
+    kept = zarr.create_array(
+        str(place),
+        shape=values.shape,
+        chunks=values.shape,
+        dtype=values.dtype,
+        zarr_format=2,
+        compressors=getattr(numcodecs, codec)(),
+        attributes={"_ARRAY_DIMENSIONS": ["unit_id", "frame"]},
+    )
+    kept[:] = values
+    with pytest.warns(DataWarning, match="a movie"):
+        found = nks.io.read(folder)["calcium"]["denoised"].transpose("unit", "time")
+    np.testing.assert_array_equal(found.values, values)
+    (chunk,) = (p for p in place.iterdir() if p.name.startswith("0"))
+    content = bytearray(chunk.read_bytes())
+    if codec == "Zstd":  # a frame of one segment whose length takes eight bytes
+        content = content[:4] + bytes([0b11100000]) + (2**40).to_bytes(8, "little") + content[5:]
+    else:
+        start = 4 if codec == "Blosc" else 0
+        content[start : start + 4] = (2**31).to_bytes(4, "little")
+    chunk.write_bytes(content)
+    with pytest.raises(FileFormatError, match="says that it unpacks to"):
         nks.io.read(folder)
 
 

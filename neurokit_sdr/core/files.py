@@ -15,7 +15,7 @@ import re
 import shutil
 import struct
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -247,6 +247,7 @@ def _check_zarr_array(meta: Any, place: Path) -> None:
             codecs = [one.get("compressor"), *(one.get("filters") or [])]
             names = [codec["id"] for codec in codecs if codec is not None]
             chunk, dtype = one["chunks"], one.get("dtype")
+            packed = names[:1] if one.get("compressor") is not None else []
         elif "chunk_grid" in one:
             codecs = list(one.get("codecs") or [])
             for codec in list(codecs):
@@ -254,6 +255,7 @@ def _check_zarr_array(meta: Any, place: Path) -> None:
                 codecs += [*settings.get("codecs", []), *settings.get("index_codecs", [])]
             names = [str(codec["name"]).removeprefix("numcodecs.") for codec in codecs]
             chunk, dtype = one["chunk_grid"]["configuration"]["chunk_shape"], one.get("data_type")
+            packed = [] if "sharding_indexed" in names else [n for n in names if n in _UNPACKED]
         else:
             continue
         strange = sorted(set(map(str, names)) - _ZARR_CODECS)
@@ -271,6 +273,57 @@ def _check_zarr_array(meta: Any, place: Path) -> None:
         claimed = math.prod(int(n) for n in one.get("shape", [])) * _itemsize(dtype)
         if one is meta and claimed >= _LARGE:
             _refuse_empty_store(claimed, place)
+        if one is meta and packed and packed[-1] in _UNPACKED:
+            text = dtype in ("|O", "string") or "vlen-utf8" in names or "vlen-bytes" in names
+            most = 2**10 * size + 2**20 if text else 2 * size + 2**16
+            _refuse_swollen_chunks(place, _UNPACKED[packed[-1]], most)
+
+
+def _refuse_swollen_chunks(place: Path, unpacked: Callable[[bytes], int], most: int) -> None:
+    """Raise where a chunk says that it unpacks to more bytes than a chunk may have.
+
+    Codecs allocate what a chunk says of itself before they look at the rest of it.
+    """
+    for folder, _, files in os.walk(place.parent):
+        for name in files:
+            if name in {".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json"}:
+                continue
+            with (Path(folder) / name).open("rb") as stream:
+                said = unpacked(stream.read(18))
+            if said > most:
+                raise FileFormatError(
+                    f"{Path(folder) / name} says that it unpacks to {said:,} bytes, and a chunk "
+                    f"there has at most {most:,}: it is damaged; copy or export it again."
+                )
+
+
+def _blosc_size(head: bytes) -> int:
+    return int(struct.unpack_from("<I", head, 4)[0]) if len(head) >= 8 else 0
+
+
+def _lz4_size(head: bytes) -> int:
+    return int(struct.unpack_from("<I", head)[0]) if len(head) >= 4 else 0
+
+
+def _zstd_size(head: bytes) -> int:
+    """The content size in the header of a frame, 0 where it is not said (RFC 8878, 3.1.1.1)."""
+    if len(head) < 5 or head[:4] != b"\x28\xb5\x2f\xfd":
+        return 0
+    flag, single = head[4] >> 6, head[4] >> 5 & 1
+    start = 5 + (not single) + (0, 1, 2, 4)[head[4] & 3]
+    length = (single, 2, 4, 8)[flag]
+    field = head[start : start + length]
+    if not length or len(field) < length:
+        return 0
+    return int.from_bytes(field, "little") + (256 if flag == 1 else 0)
+
+
+#: Bytes that a chunk unpacks to, from its first ones, by codec.
+_UNPACKED: dict[str, Callable[[bytes], int]] = {
+    "blosc": _blosc_size,
+    "lz4": _lz4_size,
+    "zstd": _zstd_size,
+}
 
 
 def _refuse_empty_store(claimed: int, place: Path) -> None:
