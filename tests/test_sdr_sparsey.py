@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -20,6 +21,8 @@ from neurokit_sdr.core.errors import ConvergenceWarning, ParameterError, SchemaE
 from neurokit_sdr.sdr import Sparsey
 from neurokit_sdr.sdr import _sparsey as core
 from neurokit_sdr.sdr import sparsey as module
+
+GOLDEN = Path(__file__).parent / "golden"
 
 N, A = 300, 20
 
@@ -591,6 +594,18 @@ def test_a_saved_memory_goes_on(tmp_path):
     xr.testing.assert_identical(loaded.predict(data), model.predict(data))
     more = dataset(random_patterns(rng, 10, N))
     xr.testing.assert_identical(loaded.partial_fit(more).result_, model.partial_fit(more).result_)
+
+
+def test_files_of_the_first_schema_still_open():
+    model = nks.load_result(GOLDEN / "sparsey_v1.nc")
+    data = xr.load_dataset(GOLDEN / "sparsey_v1_patterns.nc", engine="h5netcdf")
+    assert model.result_.attrs["schema_version"] == 1
+    assert model.result_.attrs["status"] == "stored 12 frames"
+    found = model.predict(data)
+    np.testing.assert_array_equal(found["winner"], data["winner"])
+    np.testing.assert_allclose(found["familiarity"], data["familiarity"], rtol=1e-13)
+    assert found["label"].values.tolist() == ["left", "right", "left"]
+    assert model.partial_fit(data).result_.attrs["frames_learned"] == 24
 
 
 def test_ctrl_c_keeps_what_is_stored(monkeypatch):

@@ -298,7 +298,10 @@ class Sparsey(Estimator):
         return self._store(data, frames, empty, resolve_seed(rng), progress, None)
 
     def partial_fit(self, data: xr.Dataset, *, rng: RNG = None, progress: bool = False) -> Self:
-        """Store more, beside what is stored. Several calls store what one with all items would.
+        """Store more, beside what is stored.
+
+        Several calls store what one with all items would; with ``pattern(time, cell)`` each call
+        begins a sequence.
 
         Parameters
         ----------
