@@ -32,8 +32,8 @@ from neurokit_sdr.core.errors import (
     ParameterError,
     SchemaError,
 )
+from neurokit_sdr.core.lazy import lazy_variable
 from neurokit_sdr.io import _store_files, _store_layout
-from neurokit_sdr.io._lazy import lazy_variable
 
 SUFFIXES = ("nc", "zarr")
 FILE_SETTINGS = settings(
@@ -393,7 +393,7 @@ def test_a_killed_write_leaves_the_old_file(tmp_path, suffix):
     nks.save(xr.Dataset({"a": ("time", [1.0])}), path)
     code = (
         "import os, numpy as np, xarray as xr, neurokit_sdr as nks\n"
-        "from neurokit_sdr.io._lazy import lazy_variable\n"
+        "from neurokit_sdr.core.lazy import lazy_variable\n"
         "def read(key): os._exit(9)\n"
         "v = lazy_variable(('time',), read, (10**6,), float)\n"
         f"nks.save(xr.Dataset({{'a': v}}), {str(path)!r})\n"

@@ -18,8 +18,8 @@ import xarray as xr
 from neurokit_sdr.core.clock import even_time
 from neurokit_sdr.core.errors import FileFormatError
 from neurokit_sdr.core.files import atomic_path, check_file, check_inside
+from neurokit_sdr.core.lazy import lazy_variable
 from neurokit_sdr.io import _assemble
-from neurokit_sdr.io._lazy import lazy_variable
 from neurokit_sdr.io._recording import (
     distrust,
     events_dataset,

@@ -15,8 +15,9 @@ import xarray as xr
 
 from neurokit_sdr.core.errors import FileFormatError, NeurokitError
 from neurokit_sdr.core.files import check_hdf5
+from neurokit_sdr.core.lazy import lazy_variable
 from neurokit_sdr.io import _assemble, _imaging
-from neurokit_sdr.io._lazy import lazy_variable, values_of
+from neurokit_sdr.io._lazy import values_of
 
 #: Traces of ``estimates``, all (component, frame), and what they become.
 _TRACES = {

@@ -14,8 +14,8 @@ import xarray as xr
 
 from neurokit_sdr.core.errors import FileFormatError, MissingDependencyError
 from neurokit_sdr.core.files import check_file, check_inside
+from neurokit_sdr.core.lazy import lazy_variable
 from neurokit_sdr.io._contacts import on_signal
-from neurokit_sdr.io._lazy import lazy_variable
 from neurokit_sdr.io._mne import import_mne, read_with_mne
 from neurokit_sdr.io._neo_signals import read_neo_signals
 from neurokit_sdr.io._recording import flat

@@ -20,9 +20,9 @@ import xarray as xr
 from neurokit_sdr.core.clock import even_time
 from neurokit_sdr.core.errors import FileFormatError
 from neurokit_sdr.core.files import check_file
+from neurokit_sdr.core.lazy import lazy_variable
 from neurokit_sdr.io import _assemble
 from neurokit_sdr.io._edf_header import ANNOTATIONS, Header, Signal, read_header, text_of
-from neurokit_sdr.io._lazy import lazy_variable
 from neurokit_sdr.io._recording import (
     distrust,
     events_dataset,

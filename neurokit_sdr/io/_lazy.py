@@ -18,7 +18,6 @@ from neurokit_sdr.core.errors import (
     NeurokitError,
     ParameterError,
 )
-from neurokit_sdr.core.lazy import lazy_variable as lazy_variable
 
 
 def path_of(path: Any) -> Path:

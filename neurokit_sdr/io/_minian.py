@@ -16,8 +16,8 @@ import xarray as xr
 
 from neurokit_sdr.core.errors import FileFormatError, MissingDependencyError, NeurokitError
 from neurokit_sdr.core.files import check_zarr
+from neurokit_sdr.core.lazy import lazy_variable
 from neurokit_sdr.io import _assemble, _imaging
-from neurokit_sdr.io._lazy import lazy_variable
 
 _TRACES = {"YrA": "fluorescence", "C": "denoised", "S": "deconvolved"}
 _DIMS = ("unit_id", "frame")

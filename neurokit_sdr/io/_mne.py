@@ -20,6 +20,7 @@ import xarray as xr
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.clock import even_time
 from neurokit_sdr.core.errors import FileFormatError, MissingDependencyError, NeurokitError
+from neurokit_sdr.core.lazy import lazy_variable
 from neurokit_sdr.io import _assemble, _lazy, _mne_info
 
 #: Files up to so many bytes are searched for triggers when they are opened.
@@ -276,9 +277,9 @@ def _variable(raw: Any, source: Source | None, shape: tuple[int, int]) -> xr.Var
     attrs = {"long_name": "recorded signal", "units": one_unit(raw.info)}
     if source is not None:
         read = partial(_read_source, source, shape)
-        return _lazy.lazy_variable(dims, read, shape, np.float64, attrs)
+        return lazy_variable(dims, read, shape, np.float64, attrs)
     if not raw.preload:
-        return _lazy.lazy_variable(dims, partial(read_part, raw.copy()), shape, np.float64, attrs)
+        return lazy_variable(dims, partial(read_part, raw.copy()), shape, np.float64, attrs)
     return xr.Variable(dims, raw.get_data().T, attrs)
 
 

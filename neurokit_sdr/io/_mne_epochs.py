@@ -13,7 +13,8 @@ import xarray as xr
 
 from neurokit_sdr.core.clock import even_time
 from neurokit_sdr.core.errors import FileFormatError
-from neurokit_sdr.io import _assemble, _lazy, _mne, _mne_info, _mne_json
+from neurokit_sdr.core.lazy import lazy_variable
+from neurokit_sdr.io import _assemble, _mne, _mne_info, _mne_json
 
 _OWN = ("event_sample", "event_value", "event_previous_value", "event_label", "event_onset")
 
@@ -35,7 +36,7 @@ def epochs_groups(
         variable = xr.Variable(dims, values, attrs)
     else:
         read = partial(_read_epochs, str(path), shape)
-        variable = _lazy.lazy_variable(dims, read, shape, np.float64, attrs)
+        variable = lazy_variable(dims, read, shape, np.float64, attrs)
     signal = xr.Dataset(
         {"signal": variable},
         coords=_mne_info.channel_coords(info) | _trial_coords(epochs, path),

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from neurokit_sdr.core.lazy import lazy_variable
 from neurokit_sdr.io import _assemble
-from neurokit_sdr.io._lazy import lazy_variable
 from neurokit_sdr.io._marks import split_mark
 from neurokit_sdr.io._nwb_ophys import unfit_clock
 from neurokit_sdr.io._nwb_tables import Reading, address, read_scaled, series_clock

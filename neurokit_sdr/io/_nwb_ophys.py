@@ -11,8 +11,9 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core.errors import FileFormatError
+from neurokit_sdr.core.lazy import lazy_variable
 from neurokit_sdr.io import _assemble, _imaging
-from neurokit_sdr.io._lazy import lazy_variable, values_of
+from neurokit_sdr.io._lazy import values_of
 from neurokit_sdr.io._marks import split_mark
 from neurokit_sdr.io._nwb_tables import (
     Reading,

@@ -12,8 +12,9 @@ import xarray as xr
 
 from neurokit_sdr.core.clock import even_time
 from neurokit_sdr.core.errors import FileFormatError
+from neurokit_sdr.core.lazy import lazy_variable
 from neurokit_sdr.io._assemble import free_name, plain_array, plain_attrs
-from neurokit_sdr.io._lazy import lazy_variable, values_of
+from neurokit_sdr.io._lazy import values_of
 from neurokit_sdr.io._marks import split_mark
 
 #: Covariates with more values than this stay in the file until they are used ...

@@ -13,7 +13,7 @@ import xarray as xr
 
 from neurokit_sdr.core.errors import FileFormatError
 from neurokit_sdr.io import _assemble
-from neurokit_sdr.io._suite2p import npy_header
+from neurokit_sdr.io._suite2p import numbers_header
 
 _MICROMETRE = 1e-6
 #: Arrays that are kept whole; any other array in the folder is named in a warning.
@@ -147,7 +147,7 @@ def _load(folder: Path, name: str, flat: bool = True) -> np.ndarray | None:
     if not path.exists():
         return None
     try:
-        npy_header(path)  # refuses sizes that the file does not have
+        numbers_header(path)  # refuses sizes that the file does not have
         array = np.load(path, allow_pickle=False, mmap_mode=None if flat else "r")
     except (ValueError, OSError, EOFError) as error:
         raise FileFormatError(

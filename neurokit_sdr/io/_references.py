@@ -14,9 +14,9 @@ import xarray as xr
 
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.errors import ParameterError, SchemaError
+from neurokit_sdr.core.lazy import lazy_variable
 from neurokit_sdr.io import _assemble
 from neurokit_sdr.io._contacts import CONTACT, CONTACTS, PREFIX, on_signal, record, shafts_of
-from neurokit_sdr.io._lazy import lazy_variable
 
 #: Pairs further apart than this many times the median are named.
 _FAR = 3

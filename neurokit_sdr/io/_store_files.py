@@ -16,8 +16,8 @@ import xarray as xr
 
 from neurokit_sdr.core.errors import FileFormatError, MissingDependencyError, NeurokitError
 from neurokit_sdr.core.files import check_hdf5, check_inside
+from neurokit_sdr.core.lazy import lazy_variable
 from neurokit_sdr.io import _store_layout as layout
-from neurokit_sdr.io._lazy import lazy_variable
 
 #: Bytes written at once, and of one chunk of a Zarr array.
 _PIECE = 2**24

@@ -16,9 +16,10 @@ import xarray as xr
 
 from neurokit_sdr.core.errors import FileFormatError
 from neurokit_sdr.core.files import check_file, check_inside
+from neurokit_sdr.core.lazy import lazy_variable
 from neurokit_sdr.io import _assemble, _imaging
-from neurokit_sdr.io._lazy import lazy_variable, values_of
-from neurokit_sdr.io._unpickle import load_object_array
+from neurokit_sdr.io._lazy import values_of
+from neurokit_sdr.io._unpickle import load_object_array, npy_header
 
 #: Files of traces, and what they become.
 TRACES = {
@@ -96,23 +97,10 @@ def _others(folders: list[Path]) -> list[str]:
     return []
 
 
-def npy_header(path: Path) -> tuple[tuple[int, ...], np.dtype, bool, int]:
+def numbers_header(path: Path) -> tuple[tuple[int, ...], np.dtype, bool, int]:
     """Shape, dtype, Fortran order and offset of a ``.npy`` file of numbers that is whole."""
     check_file(path)
-    try:
-        with path.open("rb") as stream:
-            version = np.lib.format.read_magic(stream)
-            read = {
-                (1, 0): np.lib.format.read_array_header_1_0,
-                (2, 0): np.lib.format.read_array_header_2_0,
-            }[version]
-            shape, fortran, dtype = read(stream)
-            offset = stream.tell()
-    except (OSError, ValueError, KeyError, TypeError, SyntaxError, EOFError) as error:
-        raise FileFormatError(
-            f"Expected a whole .npy file at {path}, got one whose header cannot be read "
-            f"({type(error).__name__}: {error}): copy or download it again."
-        ) from error
+    shape, dtype, fortran, offset = npy_header(path)
     if dtype.kind not in "iufb" or any(n < 0 for n in shape):
         raise FileFormatError(
             f"Expected numbers in {path}, got an array of {dtype} and shape {shape}: it was not "
@@ -131,7 +119,7 @@ def _read_trace(path: str, key: tuple[Any, ...]) -> np.ndarray:
     """Part of (time, unit) from a file of (unit, time)."""
     time, unit = key
     with values_of(path):
-        return _part(path, time, unit, *npy_header(Path(path)))
+        return _part(path, time, unit, *numbers_header(Path(path)))
 
 
 def _part(
@@ -212,7 +200,7 @@ class _Plane:
 
     def _shape(self) -> tuple[int, int]:
         path = check_inside(self.folder / "F.npy", self.folder)
-        shape, *_ = npy_header(path)
+        shape, *_ = numbers_header(path)
         if len(shape) != 2:
             raise FileFormatError(f"Expected F.npy (roi, frame) in {self.folder}, got {shape}.")
         return shape[0], shape[1]
@@ -223,7 +211,7 @@ class _Plane:
             path = self._file(file)
             if path is None or file in made_up:
                 continue
-            shape, dtype, *_ = npy_header(path)
+            shape, dtype, *_ = numbers_header(path)
             if len(shape) != 2:
                 raise FileFormatError(f"Expected {file} (roi, frame) in {path}, got {shape}.")
             dtype = dtype.newbyteorder("=") if dtype.kind == "f" else np.dtype(np.float64)
@@ -238,7 +226,7 @@ class _Plane:
             path = self._file(file)
             if path is None:
                 continue
-            shape, *_ = npy_header(path)
+            shape, *_ = numbers_header(path)
             if shape not in ((n_units,), (n_units, 1), (n_units, 2)):
                 raise FileFormatError(
                     f"Expected {file} with one row of label and probability for each of the "

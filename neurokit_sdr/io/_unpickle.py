@@ -26,6 +26,24 @@ _DEEPEST_STACK = 100_000
 _DTYPE = re.compile(r"[?biufcUS]\d{0,6}|O\d?")
 
 
+def npy_header(path: Path) -> tuple[tuple[int, ...], np.dtype, bool, int]:
+    """Shape, dtype, Fortran order, and where the values begin, of a ``.npy`` file."""
+    try:
+        with path.open("rb") as stream:
+            version = np.lib.format.read_magic(stream)
+            read = {
+                (1, 0): np.lib.format.read_array_header_1_0,
+                (2, 0): np.lib.format.read_array_header_2_0,
+            }[version]
+            shape, fortran, dtype = read(stream)
+            return shape, dtype, fortran, stream.tell()
+    except (OSError, ValueError, KeyError, TypeError, SyntaxError, EOFError) as error:
+        raise FileFormatError(
+            f"Expected a whole .npy file at {path}, got one whose header cannot be read "
+            f"({type(error).__name__}: {error}): copy or download it again."
+        ) from error
+
+
 def load_object_array(path: Path) -> np.ndarray:
     """Return the object array of a ``.npy`` file.
 
@@ -34,26 +52,13 @@ def load_object_array(path: Path) -> np.ndarray:
     FileFormatError
         If the file is no whole ``.npy`` file of objects, or holds more than data.
     """
-    try:
-        with path.open("rb") as stream:
-            version = np.lib.format.read_magic(stream)
-            read = {
-                (1, 0): np.lib.format.read_array_header_1_0,
-                (2, 0): np.lib.format.read_array_header_2_0,
-            }[version]
-            shape, _, dtype = read(stream)
-            program = stream.read()
-    except (OSError, ValueError, KeyError, TypeError, SyntaxError, EOFError) as error:
-        raise FileFormatError(
-            f"Expected a whole .npy file at {path}, got one whose header cannot be read "
-            f"({type(error).__name__}: {error}): copy or download it again."
-        ) from error
+    shape, dtype, _, offset = npy_header(path)
     if dtype.kind != "O":
         raise FileFormatError(
             f"Expected an array of Python objects in {path}, as suite2p saves it, got {dtype}."
         )
     try:
-        found = load_data(program)
+        found = load_data(path.read_bytes()[offset:])
     except Refused as reason:
         raise FileFormatError(
             f"{path} holds more than data: {reason}. It was not opened and nothing in it was "

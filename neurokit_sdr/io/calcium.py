@@ -14,8 +14,9 @@ import xarray as xr
 
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.errors import FileFormatError, ParameterError, SchemaError
+from neurokit_sdr.core.lazy import lazy_variable
 from neurokit_sdr.io import _caiman, _dff, _imaging, _inscopix, _minian, _suite2p
-from neurokit_sdr.io._lazy import chunked, lazy_variable, path_of
+from neurokit_sdr.io._lazy import chunked, path_of
 from neurokit_sdr.io._registry import Reader
 
 
