@@ -4,8 +4,8 @@
 >>> nks.__version__
 '0.1.0'
 
-Rooms load on first use: ``nks.io``, ``nks.snn``, ``nks.sdr``, ``nks.analysis``, ``nks.validation``,
-``nks.plotting``.
+Rooms load on first use: ``nks.io``, ``nks.snn``, ``nks.sdr``, ``nks.analysis``, ``nks.generative``,
+``nks.validation``, ``nks.plotting``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from neurokit_sdr._version import __version__ as __version__
 
-_ROOMS = ("core", "io", "snn", "sdr", "analysis", "validation", "plotting")
+_ROOMS = ("core", "io", "snn", "sdr", "analysis", "generative", "validation", "plotting")
 _FUNCTIONS = {
     "bin_spikes": "neurokit_sdr.core.binning",
     "concat_trials": "neurokit_sdr.core.binning",

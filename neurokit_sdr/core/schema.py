@@ -90,6 +90,8 @@ KINDS: dict[str, Kind] = {
             ),
             "trial_length": Variable((("trial",), ()), units="1", dtype="iu", required=False),
             "observed": Variable((("time",), ("trial", "time")), dtype="b", required=False),
+            "held_in": Variable((("unit",),), dtype="b", required=False),
+            "forward": Variable((("time",),), dtype="b", required=False),
         },
         attrs=("bin_size",),
         hint="make it with nks.bin_spikes(session, bin_size)",
@@ -443,6 +445,16 @@ def _check_counts(data: xr.Dataset) -> None:
                 f"Expected trial_length between 0 and {data.sizes['time']} bins, got "
                 f"{length.min()} to {length.max()}."
             )
+    if "held_in" in data.variables and data["held_in"].size and not data["held_in"].values.any():
+        raise SchemaError(
+            "Expected at least one unit with held_in true, got none: a model would have nothing to "
+            "read."
+        )
+    if "forward" in data.variables and (np.diff(data["forward"].values.astype(int)) < 0).any():
+        raise SchemaError(
+            "Expected forward true from some bin to the last, got an observed bin after one: the "
+            "bins to forecast follow those that are seen."
+        )
     if count.chunks is not None:
         return  # looking at the values would compute them; the model's own check does so
     values = np.asarray(count.values)
