@@ -299,7 +299,7 @@ def behavior_r2(
     Raises
     ------
     SchemaError
-        If shapes or labels do not fit, a rate is NaN beside behaviour, or fewer than five rows are
+        If shapes or labels do not fit, a rate is NaN beside behaviour, or fewer than ten rows are
         left to fit or two to score.
     ParameterError
         If ``lag`` or ``group`` is given for arrays, or ``lag`` is no number.
@@ -477,7 +477,7 @@ def latent_r2(
     ------
     SchemaError
         If shapes or labels do not fit, a feature is NaN beside a latent, a true latent is constant
-        in the test, or fewer than five rows are left to fit.
+        in the test, or fewer than ten rows are left to fit.
     """
     if _labelled.is_labelled(features_train, latents_train, features_test, latents_test):
         train = _labelled.paired_rows(features_train, latents_train, 0.0, "a latent")
@@ -490,7 +490,7 @@ def latent_r2(
     scaled = [((x - mean) / spread, y) for x, y in (train, test)]
     decoder = _metrics.ridge(*scaled[0], _metrics.LATENT_PENALTIES)
     true = scaled[1][1]
-    left = true - decoder.predict(scaled[1][0]).reshape(true.shape)
+    left = true - decoder.predict(scaled[1][0])
     total = ((true - true.mean(axis=0)) ** 2).sum(axis=0)
     if not (total > 0).all():
         raise SchemaError(
