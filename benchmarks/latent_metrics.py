@@ -20,7 +20,11 @@ import xarray as xr
 from _tools import HERE, print_table, run_json, versions, write_json
 from make_environments import environment_is_current, environment_python
 
+import neurokit_sdr as nks
 from neurokit_sdr import validation
+
+# The writer of small files of the benchmark's layout.
+sys.path.insert(0, str(HERE.parent / "tests"))
 
 N_CASES = 200
 LARGEST = 1e-8
@@ -227,6 +231,67 @@ def random_cases(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def tensors(folder: Path) -> list[dict[str, Any]]:
+    """The reader against nlb_tools' tensors, on files of the benchmark's layout."""
+    from test_io_neural_latents import write_file
+
+    rows = []
+    for name, align, behavior in (
+        ("mc_maze", "move_onset_time", "hand_vel"),
+        ("mc_rtt", "start_time", "finger_vel"),
+        ("area2_bump", "move_onset_time", "hand_vel"),
+    ):
+        splits = ("train", "val", "test") * 5
+        written = write_file(
+            folder / f"{name}.nwb",
+            splits=splits,
+            align=align,
+            behavior=behavior,
+            length=32.0,
+            columns={"ctr_hold_bump": np.arange(15) % 2, "cond_dir": np.zeros(15)},
+            seed=len(rows),
+        )
+        for width in (5, 20):
+            out = folder / f"{name}_{width}.npz"
+            empty = folder / "empty.npz"
+            np.savez(empty)
+            run_json(
+                environment_python("nlb_tools"),
+                HERE / "peers" / "nlb_metrics.py",
+                *(str(empty), str(written.path), name, str(width), str(out)),
+                OMP_NUM_THREADS="1",
+            )
+            tree = nks.io.read_neural_latents(written.path, name, width / 1000)
+            theirs = np.load(out)
+            spikes, moved = 0.0, 0.0
+            for split in ("train", "val", "test"):
+                mine = tree[f"/{split}"].to_dataset()
+                held_in, ahead = mine["held_in"].values, mine["forward"].values
+                count = mine["count"].values
+                for part, units in (("heldin", held_in), ("heldout", ~held_in)):
+                    for when, bins in (("", ~ahead), ("_forward", ahead)):
+                        if f"{split}/spikes_{part}{when}" not in theirs:
+                            continue
+                        given = theirs[f"{split}/spikes_{part}{when}"].astype(float)
+                        same = count[:, bins][..., units] - given
+                        spikes = max(spikes, float(np.abs(same).max()))
+                if split != "test":
+                    given = theirs[f"{split}/behavior"]
+                    same = mine[behavior].values[:, ~ahead] - given
+                    scale = float(np.nanstd(given))
+                    moved = max(moved, float(np.nanmax(np.abs(same))) / scale)
+            rows.append(
+                {
+                    "data set": name,
+                    "bin (ms)": width,
+                    "arrays": len(theirs.files),
+                    "largest difference of counts": spikes,
+                    "of behaviour (sd)": moved,
+                }
+            )
+    return rows
+
+
 def data_folder() -> Path:
     """Where recordings lie, as for the tests."""
     named = os.environ.get("NEUROKIT_SDR_DATA")
@@ -276,7 +341,9 @@ def main() -> None:
     content: dict[str, Any] = {"versions": versions("xarray")}
     with tempfile.TemporaryDirectory() as name:
         content["cases"] = random_cases(Path(name))
-    print_table(list(content["cases"][0]), [list(row.values()) for row in content["cases"]])
+        print_table(list(content["cases"][0]), [list(row.values()) for row in content["cases"]])
+        content["tensors"] = tensors(Path(name))
+        print_table(list(content["tensors"][0]), [list(r.values()) for r in content["tensors"]])
     recording = data_folder() / "spikes" / "lorenz"
     if recording.is_dir():
         content["lorenz"] = lorenz(recording)
