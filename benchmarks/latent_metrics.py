@@ -240,15 +240,22 @@ def tensors(folder: Path) -> list[dict[str, Any]]:
         ("mc_maze", "move_onset_time", "hand_vel"),
         ("mc_rtt", "start_time", "finger_vel"),
         ("area2_bump", "move_onset_time", "hand_vel"),
+        ("dmfc_rsg", "go_cue", None),
     ):
         splits = ("train", "val", "test") * 5
+        columns: dict[str, Any] = {"ctr_hold_bump": np.arange(15) % 2, "cond_dir": np.zeros(15)}
+        if name == "dmfc_rsg":
+            go = np.round(2.0 + 1.9 * np.arange(15) + 0.0037 * np.arange(15), 3)
+            tasks = dict.fromkeys(("is_eye", "theta", "is_short", "ts", "is_outlier"), np.zeros(15))
+            # Intervals so long that nlb_tools draws no jitter.
+            columns = tasks | {"go_time": go, "set_time": go - 0.813, "tp": np.full(15, 1600.0)}
         written = write_file(
             folder / f"{name}.nwb",
             splits=splits,
             align=align,
             behavior=behavior,
             length=32.0,
-            columns={"ctr_hold_bump": np.arange(15) % 2, "cond_dir": np.zeros(15)},
+            columns=columns,
             seed=len(rows),
         )
         for width in (5, 20):
@@ -275,7 +282,13 @@ def tensors(folder: Path) -> list[dict[str, Any]]:
                         given = theirs[f"{split}/spikes_{part}{when}"].astype(float)
                         same = count[:, bins][..., units] - given
                         spikes = max(spikes, float(np.abs(same).max()))
-                if split != "test":
+                if f"{split}/target" in theirs:
+                    given = theirs[f"{split}/target"]
+                    scored = mine["scored"].values[:, ~ahead, None]
+                    own = np.where(scored, count[:, ~ahead][..., ~held_in], -1)
+                    same = own - np.where(np.isnan(given), -1, given)
+                    spikes = max(spikes, float(np.abs(same).max()))
+                if split != "test" and behavior is not None:
                     given = theirs[f"{split}/behavior"]
                     same = mine[behavior].values[:, ~ahead] - given
                     scale = float(np.nanstd(given))

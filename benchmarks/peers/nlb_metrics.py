@@ -59,6 +59,9 @@ def tensors(path: str, name: str, bin_size: int, out: str) -> None:
     for split in ("train", "val"):
         made = make_tensors.make_train_input_tensors(dataset, name, split, **options)
         found |= {f"{split}/{key.removeprefix('train_')}": value for key, value in made.items()}
+    if name == "dmfc_rsg":
+        made = make_tensors.make_eval_target_tensors(dataset, name, save_file=False)
+        found["val/target"] = next(iter(made.values()))["eval_spikes_heldout"]
     made = make_tensors.make_eval_input_tensors(dataset, name, "test", save_file=False)
     found |= {f"test/{key.removeprefix('eval_')}": value for key, value in made.items()}
     np.savez(out, **found)
