@@ -438,8 +438,10 @@ def test_a_poisoned_validation_trial_is_named():
 
 
 def test_an_exploding_learning_rate_is_named():
-    settings = PLAIN._replace(learning_rate=1e20)
-    with pytest.raises(TrainingError, match=r"step 1 .*at learning rate 1e\+20: ") as caught:
+    settings = PLAIN._replace(learning_rate=1e20, batch_size=101)
+    with pytest.raises(
+        TrainingError, match=r"epoch 1, step 0 .*at learning rate 1e\+20: "
+    ) as caught:
         fit(line_data(0), settings)
     assert "term 'data' of the loss is inf and term 'kl' of the loss is inf" in str(caught.value)
     assert "Every training trial of the batch gives it" in str(caught.value)
@@ -467,6 +469,21 @@ def test_weights_from_before_an_explosion_are_returned_with_a_status():
     assert np.isfinite(trained.last.bias).all()
     assert len(trained.history["loss"]) == 5
     assert not trained.interrupted
+
+
+def reporting(model, batch, key, kl_weight, training):
+    loss, terms = squared_error(model, batch, key, kl_weight, training)
+    return loss, terms | {"forward": jnp.nan * loss}
+
+
+def test_a_term_that_only_reports_may_be_nan():
+    data = line_data(0)
+    trained = fit(data, PLAIN, data, loss=reporting)
+    assert np.isnan(trained.history["validation_forward"]).all()
+    assert bits(trained)[0] == bits(fit(data, PLAIN, data))[0]
+    data["y"][3] = np.inf
+    with pytest.raises(TrainingError, match="Alone it comes from training trial 3: "):
+        fit(data, PLAIN, loss=reporting)
 
 
 def root(model, batch, key, kl_weight, training):

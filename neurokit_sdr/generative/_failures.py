@@ -39,16 +39,17 @@ class Look(NamedTuple):
 
     @property
     def failed(self) -> bool:
-        return bool(self.gradients) or not all(map(np.isfinite, self.values.values()))
+        """Whether training cannot go on. A term that only reports may be NaN."""
+        return bool(self.gradients) or not np.isfinite(self.values["loss"])
 
     def describe(self) -> str:
         """Say what is not finite, the terms of the loss first."""
         terms = {n: v for n, v in self.values.items() if n != "loss" and not np.isfinite(v)}
+        if np.isfinite(self.values["loss"]):
+            return f"the loss is finite, its gradient is not, in {', '.join(self.gradients)}"
         if terms:
             return " and ".join(f"term {name!r} of the loss is {v}" for name, v in terms.items())
-        if not np.isfinite(self.values["loss"]):
-            return f"the loss is {self.values['loss']} though each of its terms is finite"
-        return f"the loss is finite, its gradient is not, in {', '.join(self.gradients)}"
+        return f"the loss is {self.values['loss']} though each of its terms is finite"
 
 
 def cause(

@@ -182,7 +182,7 @@ class Run:
         watched = found["loss"]
         if self.validation is not None:
             values = self._assess(self.program, self._used())
-            if not all(map(np.isfinite, values.values())):
+            if not np.isfinite(values["loss"]):
                 return self._why_validation_failed()
             found |= {f"validation_{name}": value for name, value in values.items()}
             watched = values["loss"]
@@ -247,7 +247,9 @@ class Run:
             key = _steps.step_key(self.validation_key, 0, step)
             kl_weight = float(self.settings.kl_weight)
             look = self._look(self._used(), data, weights[step], kl_weight, key, False)
-            found = found or _failures.cause(look, np.asarray(rows[step]), data, "validation")
+            found = _failures.cause(look, np.asarray(rows[step]), data, "validation")
+            if found is not None:
+                break
         return (
             f"Training stopped at the validation after epoch {self.progress.epoch} (from 0), at "
             f"learning rate {float(self.rates[-1]):.3g}: {found or _UNFOUND}"

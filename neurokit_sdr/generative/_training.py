@@ -101,6 +101,8 @@ def train(
         a module, or a frozen dataclass with ``__call__``, so that equal ones are found compiled.
         ``batch`` holds the rows of ``data`` and ``trial_weight(row)``, 1 or 0; the loss averages
         over rows of weight 1. With ``training=False`` it may return what models are chosen by.
+        Only the scalar must be finite; terms are reported. What is not to be trained it passes
+        through ``jax.lax.stop_gradient``. Keys come from the seed, the epoch and the step.
     data, validation
         Arrays whose first axis is the trial; ``validation`` None or without trials for none.
         Floats are used as float32, integers as int32 at most.
