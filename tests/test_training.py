@@ -55,15 +55,18 @@ def squared_error(model, batch, key, kl_weight, training):
     return data + kl_weight * kl, {"data": data, "kl": kl}
 
 
+#: No KL term.
+PLAIN = Settings(n_epochs=20, batch_size=25, learning_rate=0.05, kl_weight=0.0)
+
+#: A second of work.
+LONG = PLAIN._replace(n_epochs=1500, learning_rate_schedule="cosine", average=0.9, batch_size=7)
+
+
 def line_data(seed: int, n: int = 101) -> dict[str, np.ndarray]:
     rng = stream(seed, "line")
     x = rng.normal(size=(n, 3)).astype(np.float32)
     y = x @ np.float32([1, -2, 3]) + 0.5 + rng.normal(size=n).astype(np.float32)
     return {"x": x, "y": y.astype(np.float32)}
-
-
-#: No KL term.
-PLAIN = Settings(n_epochs=20, batch_size=25, learning_rate=0.05, kl_weight=0.0)
 
 
 def fit(data, settings=PLAIN, validation=None, *, model=None, loss=squared_error, **keywords):
@@ -172,6 +175,9 @@ def test_regression_reaches_least_squares(seed):
     assert trained.status == results.CONVERGED
 
 
+CLIPPED = PLAIN._replace(weight_decay=0.3, gradient_clip=1.0, n_epochs=10, batch_size=40)
+
+
 def numpy_adam(weight, bias, data, settings, n_steps):
     """AdamW and the moving average, in float64, for squared error in one batch."""
     w = [np.asarray(weight, float), np.asarray(bias, float)]
@@ -200,8 +206,7 @@ def numpy_adam(weight, bias, data, settings, n_steps):
 @pytest.mark.parametrize(
     "settings",
     [
-        PLAIN,
-        PLAIN._replace(weight_decay=0.3, gradient_clip=1.0),
+        CLIPPED,
         PLAIN._replace(average=0.8, weight_decay=0.1),
     ],
 )
@@ -335,9 +340,10 @@ def test_seeds_name_different_streams():
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(seed):
-    data = line_data(seed)
+    data, validation = line_data(seed), line_data(4, 20)
+    settings = LONG._replace(n_epochs=5)
     first, again, other = (
-        fit(data, PLAIN, data, loss=noisy, seed=s) for s in (seed, seed, seed + 1)
+        fit(data, settings, validation, loss=noisy, seed=s) for s in (seed, seed, seed + 1)
     )
     assert bits(first) == bits(again)
     assert bits(first) != bits(other)
@@ -351,25 +357,13 @@ def test_fits_of_equal_shapes_compile_once():
     validation = line_data(1, 13)
     settings = PLAIN._replace(n_epochs=200, batch_size=9)
     first = fit(data, settings, validation)
-    assert first.n_traces <= 3
+    assert first.n_traces == 3  # to begin, to step, to validate
     others = [
         settings._replace(learning_rate=0.01, learning_rate_schedule="cosine", n_epochs=7),
         settings._replace(kl_weight=0.5, kl_schedule="linear", kl_warmup=4),
     ]
     for changed in (settings, *others):
         assert fit(line_data(2, 90), changed, validation, seed=5).n_traces == 0
-
-
-def test_many_epochs_trace_each_function_once():
-    _steps.TRACES.clear()
-    fit(line_data(0, 33), PLAIN._replace(n_epochs=100, batch_size=11), line_data(0, 34))
-    assert _steps.TRACES == {"begin": 1, "advance": 1, "assess": 1}
-
-
-def test_no_flag_of_jax_is_set():
-    before = dict(jax.config.values)
-    fit(line_data(0), PLAIN._replace(precision="bfloat16"))
-    assert dict(jax.config.values) == before
 
 
 # ---------------------------------------------------------------- precision
@@ -380,7 +374,9 @@ def test_bfloat16_rounds_matrices_only():
     weight = np.float32([[1.001], [2.003], [-0.7007]])
     model = eqx.tree_at(lambda m: (m.weight, m.bias), Line(), (jnp.array(weight), jnp.ones(1) / 3))
     settings = Settings(1, 8, 0.0, kl_weight=0.0, precision="bfloat16")
+    flags = dict(jax.config.values)
     trained = fit(data, settings, model=model)
+    assert dict(jax.config.values) == flags
     assert trained.precision == "bfloat16"
     rounded = np.asarray(jnp.asarray(weight, jnp.bfloat16), np.float64)
     off = data["x"] @ rounded[:, 0] + np.float32(1 / 3) - data["y"]
@@ -423,10 +419,10 @@ def test_a_poisoned_trial_is_named(seed):
 
 
 def test_an_extreme_count_is_named_by_its_size():
-    data = line_data(0, 9)
+    data = line_data(0)
     data["y"][4] = 3e30
     with pytest.raises(TrainingError, match=r"training trial 4: 'x' reaches .*'y' reaches 3e\+30"):
-        fit(data, PLAIN._replace(batch_size=4))
+        fit(data)
 
 
 def test_a_poisoned_validation_trial_is_named():
@@ -438,13 +434,9 @@ def test_a_poisoned_validation_trial_is_named():
 
 
 def test_an_exploding_learning_rate_is_named():
-    settings = PLAIN._replace(learning_rate=1e20, batch_size=101)
-    with pytest.raises(
-        TrainingError, match=r"epoch 1, step 0 .*at learning rate 1e\+20: "
-    ) as caught:
-        fit(line_data(0), settings)
-    assert "term 'data' of the loss is inf and term 'kl' of the loss is inf" in str(caught.value)
-    assert "Every training trial of the batch gives it" in str(caught.value)
+    match = r"step 1 .* rate 1e\+20: term 'data' .* (nan|inf) and term 'kl' .* inf\. Every training"
+    with pytest.raises(TrainingError, match=match):
+        fit(line_data(0), PLAIN._replace(learning_rate=1e20))
 
 
 class Cliff(NamedTuple):
@@ -495,10 +487,10 @@ def test_a_gradient_alone_is_named_by_its_weights():
         fit(line_data(0), loss=root)
 
 
-def test_a_gradient_in_sight_of_a_cliff_is_clipped():
-    data = line_data(0)
+def test_a_huge_gradient_is_recorded_and_clipped():
+    data = line_data(0, 40)
     data["y"] *= 1e12
-    trained = fit(data, PLAIN._replace(gradient_clip=1.0))
+    trained = fit(data, CLIPPED)
     assert trained.history["gradient_norm"][0] > 1e12
     assert np.isfinite(trained.last.weight).all()
 
@@ -521,7 +513,7 @@ def interrupting(monkeypatch, at: int) -> None:
 
 def test_ctrl_c_leaves_a_result_and_going_on_gives_the_same_bits(seed, monkeypatch, tmp_path):
     data, validation = line_data(seed), line_data(seed, 20)
-    settings = PLAIN._replace(average=0.9, learning_rate_schedule="plateau", batch_size=7)
+    settings = LONG._replace(n_epochs=20, learning_rate_schedule="plateau")
     whole = fit(data, settings, validation, loss=noisy)
     monkeypatch.setattr(_training, "CALL_SECONDS", 0.0)  # one step a call
     saved = Checkpoint(tmp_path / "state.npz", {"of": "this"})
@@ -550,10 +542,6 @@ def test_a_second_ctrl_c_ends_everything(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         fit(line_data(0))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-#: Work of a second.
-LONG = PLAIN._replace(n_epochs=1500, learning_rate_schedule="cosine", average=0.99, batch_size=7)
 
 
 def long_fit(settings=LONG, saved=NOWHERE):
@@ -633,13 +621,8 @@ def test_the_checkpoint_is_written_while_work_goes_on_not_at_each_step(monkeypat
 # ---------------------------------------------------------------- several devices
 
 
-def short_fit():
-    settings = PLAIN._replace(n_epochs=4, batch_size=11, weight_decay=0.1, average=0.5)
-    return fit(line_data(3), settings, line_data(4, 21), loss=noisy)
-
-
 def printed():
-    trained = short_fit()
+    trained = long_fit(LONG._replace(n_epochs=4))
     history = {name: values.tolist() for name, values in trained.history.items()}
     print(json.dumps([len(jax.devices()), trained.n_traces, history]))
 
@@ -649,12 +632,12 @@ def test_two_devices_give_the_losses_of_one():
     devices, traces, history = json.loads(child.communicate(timeout=120)[0])
     assert devices == 2
     assert traces == 3
-    one = short_fit().history
+    one = long_fit(LONG._replace(n_epochs=4)).history
     assert history.keys() == one.keys()
-    # Each of 40 steps sums 11 trials in another order; a rate of .05 makes no more of it.
+    # Each of 60 steps sums 7 trials in another order; a rate of .05 makes no more of it.
     for name, values in one.items():
         size = np.abs(values) + np.abs(one["loss"])
-        assert (np.abs(history[name] - values) <= 40 * 11 * EPS * size).all(), name
+        assert (np.abs(history[name] - values) <= 60 * 7 * EPS * size).all(), name
 
 
 # ---------------------------------------------------------------- weights, history, bar
@@ -666,8 +649,8 @@ class Net(eqx.Module):
     steps: int = 3
 
     def __init__(self, seed: int = 0, width: int = 4):
-        keys = jax.random.split(jax.random.key(seed))
-        self.layers = [eqx.nn.Linear(width, 2, key=keys[0]), eqx.nn.GRUCell(2, 3, key=keys[1])]
+        shift = eqx.tree_at(lambda line: line.bias, Line(2), jnp.full(1, float(seed)))
+        self.layers = [Line(width), shift]
         self.rate = jnp.float32(seed)
 
 
@@ -676,7 +659,7 @@ def test_weights_survive_as_a_flat_variable_in_a_file(tmp_path):
     vector, layout = to_flat(model)
     assert vector.dtype == np.float32
     described = json.loads(layout)
-    assert described["layers.0.weight"] == [0, [2, 4]]
+    assert described["layers.0.weight"] == [0, [4, 1]]
     assert described["rate"] == [vector.size - 1, []]
     stored = xr.Dataset({"weight": ("parameter", vector, {"layout": layout})})
     stored.to_netcdf(tmp_path / "w.nc", engine="h5netcdf")
