@@ -128,35 +128,34 @@ def train(
     before = _steps.TRACES.total()
     if validation is not None and not any(map(len, validation.values())):
         validation = None
-    run = Run(model, loss, data, validation, settings, seed, saved.read())
-    state = run.progress
     failure = None
     with (
         _interrupts() as interrupts,
         progress_bar(settings.n_epochs, description, progress) as bar,
     ):
+        run = Run(model, loss, data, validation, settings, seed, saved.read())
+        state = run.progress
         bar.update(state.epoch)
         saving = _Saving(saved)
         pace = 1
         while state.epoch < settings.n_epochs and not state.out_of_patience(settings):
+            if interrupts or failure is not None:
+                break
             begin = time.perf_counter()
             asked = min(pace, run.n_steps - state.step)
             failure = run.advance(asked)
-            if failure is not None or interrupts:
-                break
             seconds = time.perf_counter() - begin
             # From one step on, because the first call compiles, too.
             if seconds > CALL_SECONDS:
                 pace = max(1, int(asked * CALL_SECONDS / seconds))
             elif asked == pace < run.n_steps:
                 pace *= 2
-            if state.step == run.n_steps:
+            if failure is None and not interrupts and state.step == run.n_steps:
                 failure = run.finish_epoch()
-                if failure is not None:
-                    break
                 bar.set_postfix_str(state.summary(), refresh=False)
                 bar.update()
-            saving.maybe(run)
+            if failure is None:
+                saving.maybe(run)
         interrupted = bool(interrupts)
         if failure is None:
             saving.now(run)
@@ -211,7 +210,7 @@ class _Saving:
 
 @contextmanager
 def _interrupts() -> Iterator[list[int]]:
-    """Collect Ctrl-C in a list that is true once it came; a second one ends everything.
+    """Collect Ctrl-C in a list, which is true once it came; a second one ends everything.
 
     An exception in the middle of a step would lose the arrays that the step was given to change.
     """
