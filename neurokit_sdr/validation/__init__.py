@@ -7,3 +7,17 @@ from neurokit_sdr.validation.connectivity import score_connectivity as score_con
 from neurokit_sdr.validation.cross_validation import Fold as Fold
 from neurokit_sdr.validation.cross_validation import alternating_blocks as alternating_blocks
 from neurokit_sdr.validation.cross_validation import cross_validate as cross_validate
+from neurokit_sdr.validation.held_out import HeldOutSplit as HeldOutSplit
+from neurokit_sdr.validation.held_out import held_out_folds as held_out_folds
+from neurokit_sdr.validation.held_out import held_out_split as held_out_split
+from neurokit_sdr.validation.metrics import LatentR2 as LatentR2
+from neurokit_sdr.validation.metrics import RateR2 as RateR2
+from neurokit_sdr.validation.metrics import behavior_r2 as behavior_r2
+from neurokit_sdr.validation.metrics import bits_per_spike as bits_per_spike
+from neurokit_sdr.validation.metrics import co_bits_per_spike as co_bits_per_spike
+from neurokit_sdr.validation.metrics import forward_bits_per_spike as forward_bits_per_spike
+from neurokit_sdr.validation.metrics import latent_r2 as latent_r2
+from neurokit_sdr.validation.metrics import produced_time_correlation as produced_time_correlation
+from neurokit_sdr.validation.metrics import psth as psth
+from neurokit_sdr.validation.metrics import psth_r2 as psth_r2
+from neurokit_sdr.validation.metrics import rate_r2 as rate_r2
