@@ -30,6 +30,10 @@ class MissingDependencyError(NeurokitError, ImportError):
     """An optional package is not installed; the text names the extra that brings it."""
 
 
+class TrainingError(NeurokitError, ArithmeticError):
+    """Training met values that are not finite before it had anything usable."""
+
+
 class NeurokitWarning(UserWarning):
     """Base class of every warning the package raises."""
 
