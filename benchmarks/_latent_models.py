@@ -97,7 +97,7 @@ def lorenz(name: str) -> Any:
 def reach_counts() -> xr.Dataset:
     """The reach recording in bins of 20 ms."""
     fine = nks.io.fetch_example("reach_counts")["/counts"].to_dataset()[["count"]]
-    fine = fine.drop_vars("color").astype(np.int64)
+    fine = fine.astype(np.int64)
     counts = fine.coarsen(time=20).sum()
     counts["count"].attrs["units"] = "1"
     counts["time"].attrs["units"] = "s"
@@ -337,6 +337,8 @@ TITLES = {
 }
 #: They draw nothing: one seed says all.
 CERTAIN = {"oracle", "psth"}
+#: They score what another row trained.
+SHARING = {"released_code_last", "released_code_silenced"}
 
 
 # -- scores -------------------------------------------------------------------------------------
