@@ -43,7 +43,8 @@ SOURCE = Path(
         Path(__file__).resolve().parents[1] / ".environments" / "LangevinFlow_CCN",
     )
 )
-SAMPLES = 50
+#: Samples that rates are averaged over, as in the release, and those for features of all trials.
+SAMPLES, FEW = 50, 10
 
 
 class _LightningModule(torch.nn.Module):
@@ -167,18 +168,20 @@ def validation_loss(model: Any, pairs: tuple[torch.Tensor, torch.Tensor], batch:
     return total / len(pairs[0])
 
 
-def answer(model: Any, inputs: torch.Tensor, batch: int) -> tuple[np.ndarray, np.ndarray]:
+def answer(
+    model: Any, inputs: torch.Tensor, batch: int, samples: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Rates (log rates averaged over samples) and latents z, v, h (averaged) of every trial."""
     model.eval()
     rates, latents = [], []
-    for begin in range(0, len(inputs), batch):
-        log_rate, latent = 0.0, 0.0
-        for _ in range(SAMPLES):
+    for part in inputs.split(batch):
+        log_rate, latent = torch.zeros(()), torch.zeros(())
+        for _ in range(samples):
             # The force is a gradient, so that the forward pass cannot run without one.
-            a, b, _ = model.forward(inputs[begin : begin + batch])
-            log_rate, latent = log_rate + a.detach() / SAMPLES, latent + b.detach() / SAMPLES
-        rates.append(log_rate.exp().numpy())  # type: ignore[attr-defined]
-        latents.append(latent.numpy())  # type: ignore[attr-defined]
+            a, b, _ = model.forward(part)
+            log_rate, latent = log_rate + a.detach() / samples, latent + b.detach() / samples
+        rates.append(log_rate.exp().numpy())
+        latents.append(latent.numpy())
     return np.concatenate(rates), np.concatenate(latents)
 
 
@@ -225,19 +228,19 @@ def quality(arguments: argparse.Namespace) -> dict[str, Any]:
     trained = time.process_time() - begun
     answers: dict[str, np.ndarray] = {}
     last_state = {k: v.clone() for k, v in model.state_dict().items()}
+    # Without z and v nothing is drawn.
+    samples = SAMPLES if arguments.latents == "full" else 1
     for name, state in (("last", last_state), ("best", best_state or last_state)):
         model.load_state_dict(state)
-        answers[f"test_rates_{name}"], answers[f"test_latents_{name}"] = answer(
-            model, test_in, arguments.batch
-        )
-        if name == "best":
-            _, answers["train_latents_best"] = answer(model, train_in, arguments.batch)
+        answers[f"test_rates_{name}"], _ = answer(model, test_in, arguments.batch, samples)
         if arguments.latents == "full":
             hook = silence(model)
             answers[f"test_rates_{name}_without_latents"], _ = answer(
-                model, test_in, arguments.batch
+                model, test_in, arguments.batch, 1
             )
             hook.remove()
+    for name, inputs in (("train", train_in), ("test", test_in)):
+        _, answers[f"{name}_latents_best"] = answer(model, inputs, arguments.batch, FEW)
     np.savez(arguments.answers, **answers)
     return {
         "history": history,
