@@ -48,6 +48,13 @@ CASES = {
     "Sparsey": Case(
         nks.sdr.Sparsey(n_modules=8, n_units=40, signals="UH", exponent=10.0), pattern_sequence
     ),
+    "Smoothing": Case(nks.generative.Smoothing(smoothing=[0.02, 0.05]), switching_counts),
+    "FactorAnalysis": Case(
+        nks.generative.FactorAnalysis(n_latents=2, smoothing=0.05), switching_counts
+    ),
+    "PoissonLDS": Case(
+        nks.generative.PoissonLDS(n_latents=2, max_iter=30, tol=1e-3), switching_counts
+    ),
 }
 
 

@@ -10,7 +10,11 @@ from typing import Any
 
 from neurokit_sdr.core.errors import MissingDependencyError
 
-_CLASSES: dict[str, str] = {}
+_CLASSES: dict[str, str] = {
+    "Smoothing": "baselines",
+    "FactorAnalysis": "baselines",
+    "PoissonLDS": "poisson_lds",
+}
 
 __all__ = [*_CLASSES]
 

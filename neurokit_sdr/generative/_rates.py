@@ -20,6 +20,9 @@ from neurokit_sdr.core.estimator import Estimator, Interval
 from neurokit_sdr.core.likelihood import bits_per_spike
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
 
+#: A simulated unit that expects more spikes in one bin has run away.
+LARGEST_COUNT = 1e6
+
 
 class Arrays(NamedTuple):
     """Counts of trials of equal length, what of them may be read, and what is to be predicted.
@@ -73,6 +76,8 @@ class RateModel(Estimator):
 
     #: Variables of ``result_`` that :meth:`from_parameters` needs, with their dims.
     _needed: ClassVar[dict[str, tuple[str, ...]]] = {}
+    #: Attributes of ``result_`` that it needs besides ``bin_size``, numbers above 0.
+    _needed_attrs: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def _expected_count(self, arrays: Arrays) -> np.ndarray:
@@ -208,12 +213,18 @@ class RateModel(Estimator):
         ------
         NotFittedError
         ParameterError
-            If ``n_bins`` is no whole number of at least 1, nor a list of them.
+            If ``n_bins`` is no whole number of at least 1, nor a list of them, or the rates run
+            away.
         """
         result = self._check_fitted()
         lengths = check_lengths(n_bins)
         seed = resolve_seed(rng)
         expected, latent = self._draw(lengths, stream(seed, "simulate", "rates"))
+        if not (expected < LARGEST_COUNT).all():
+            raise ParameterError(
+                f"Expected rates that stay bounded, got more than {LARGEST_COUNT:g} spikes in one "
+                f"bin of {max(lengths)}: simulate shorter trials, or damp the dynamics."
+            )
         count = stream(seed, "simulate", "spikes").poisson(expected).astype(np.int32)
         inside = np.arange(max(lengths)) < np.array(lengths)[:, None]
         count[~inside], expected[~inside], latent[~inside] = 0, np.nan, np.nan
@@ -253,8 +264,8 @@ class RateModel(Estimator):
         SchemaError
             If a parameter is missing, misshapen or not finite.
         """
-        check_parameters(parameters, cls._needed)
-        model = cls(**_hyper_parameters(parameters, cls))
+        check_parameters(parameters, cls._needed, ("bin_size", *cls._needed_attrs))
+        model = cls(**cls._hyper_parameters(parameters))
         known = parameters.copy()
         if "held_in" not in known.variables:
             known = known.assign_coords(held_in=("unit", np.ones(known.sizes["unit"], dtype=bool)))
@@ -268,6 +279,19 @@ class RateModel(Estimator):
             fingerprint=results.fingerprint(parameters),
         )
         return model
+
+    @classmethod
+    def _hyper_parameters(cls, parameters: xr.Dataset) -> dict[str, Any]:
+        """Those that a Dataset of parameters names."""
+        text = parameters.attrs.get("parameters", "{}")
+        try:
+            named = dict(json.loads(text))
+        except (TypeError, ValueError) as error:
+            raise SchemaError(
+                f"Expected attrs['parameters'] as JSON of hyper-parameters, got {text!r} "
+                f"({error}): drop it to have the defaults."
+            ) from error
+        return {name: value for name, value in named.items() if name in cls._parameter_names()}
 
 
 # -- data to arrays -----------------------------------------------------------------------------
@@ -506,8 +530,10 @@ def check_lengths(n_bins: int | Sequence[int]) -> list[int]:
     return [int(n) for n in each]
 
 
-def check_parameters(parameters: Any, needed: Mapping[str, tuple[str, ...]]) -> None:
-    """Raise :class:`SchemaError` unless a Dataset holds these variables, finite."""
+def check_parameters(
+    parameters: Any, needed: Mapping[str, tuple[str, ...]], attrs: Sequence[str]
+) -> None:
+    """Raise :class:`SchemaError` unless a Dataset holds these variables and attributes."""
     hint = "take the parameters of a model's result_, or a Dataset made like one"
     if not isinstance(parameters, xr.Dataset):
         raise SchemaError(
@@ -521,18 +547,16 @@ def check_parameters(parameters: Any, needed: Mapping[str, tuple[str, ...]]) -> 
         values = parameters[name].values
         if name in needed and not (values.dtype.kind in "iuf" and np.isfinite(values).all()):
             raise SchemaError(f"Expected finite numbers in {name!r}, got others: {hint}.")
-    bin_size = parameters.attrs.get("bin_size")
-    if bin_size not in Interval(float, 0, open_low=True):
-        raise SchemaError(f"Expected attrs['bin_size'] > 0 seconds, got {bin_size!r}: {hint}.")
+    for name in attrs:
+        value = parameters.attrs.get(name)
+        if value not in Interval(float, 0, open_low=True):
+            raise SchemaError(f"Expected attrs[{name!r}] as a number > 0, got {value!r}: {hint}.")
 
 
-def _hyper_parameters(parameters: xr.Dataset, cls: type[RateModel]) -> dict[str, Any]:
-    text = parameters.attrs.get("parameters", "{}")
-    try:
-        named = dict(json.loads(text))
-    except (TypeError, ValueError) as error:
-        raise SchemaError(
-            f"Expected attrs['parameters'] as JSON of hyper-parameters, got {text!r} ({error}): "
-            f"drop it to have the defaults."
-        ) from error
-    return {name: value for name, value in named.items() if name in cls._parameter_names()}
+def check_n_latents(n_latents: int, arrays: Arrays) -> None:
+    """Raise :class:`ParameterError` where there are more latents than units to find them in."""
+    n_units = int(arrays.held_in.sum())
+    if n_latents > n_units:
+        raise ParameterError(
+            f"Expected n_latents of at most the {n_units} held-in units, got {n_latents}."
+        )
