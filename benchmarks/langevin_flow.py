@@ -265,7 +265,7 @@ def ahead(found: dict[tuple[str, str], list[Any]], part: str, row: str) -> None:
 
 
 def reach_table(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Paired gains over folds, PSTH R2 of all trials, and the condition read from a trial."""
+    """Paired gains over folds, PSTH R2 of all trials, and the condition read from single bins."""
     import neurokit_sdr as nks
 
     arguments = argparse.Namespace(**vars(arguments) | {"seeds": arguments.seeds[:1]})
@@ -306,7 +306,7 @@ def reach_table(arguments: argparse.Namespace) -> dict[str, Any]:
     print("== reaches, 61 units in 20 ms bins, 5 folds of trials, the last 15 units predicted")
     print_table(
         ["method", "co-bps", "gain over smoothing ± se", "over factor analysis ± se",
-         "PSTH R2, 50 ms", "condition from latents", "from rates", "CPU s a fold"],
+         "PSTH R2, 50 ms", "condition from a bin's latents", "from its rates", "CPU s a fold"],
         rows,
     )  # fmt: skip
     print("The PSTH of known conditions is told the condition, and chance is 1 in 7.\n")
