@@ -238,7 +238,7 @@ def gpfa(problem: Problem, seed: int) -> Answer:
     from sklearn.linear_model import PoissonRegressor
     from sklearn.preprocessing import StandardScaler
 
-    options = ("--trials", "160", "--iterations", "40", "--seconds", f"{problem.budget:g}")
+    options = ("--trials", "640", "--iterations", "200", "--seconds", f"{problem.budget:g}")
     report, answers, wall = run_peer(
         "elephant_gpfa.py", "elephant", problem, "gpfa", seed, *options
     )

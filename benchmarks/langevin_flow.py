@@ -117,6 +117,7 @@ def run_rows(arguments: argparse.Namespace, experiment: str) -> dict[tuple[str, 
         for seed in arguments.seeds
         for row in arguments.rows
         for part in PARTS[experiment]
+        if not arguments.splits or part in arguments.splits
         if seed == arguments.seeds[0] or row not in CERTAIN
     ]
     slots: SimpleQueue[int] = SimpleQueue()
@@ -207,6 +208,8 @@ def lorenz_table(arguments: argparse.Namespace) -> dict[str, Any]:
         "(uniform)": "rate_uniform",
     }
     for part in PARTS["lorenz"]:
+        if all(key[1] != part for key in found):
+            continue
         title = {"file": "the file's own split", "conditions": "whole conditions left out"}[part]
         print(f"== Lorenz, {title}: {HELD_OUT_TEXT}, mean ± sd over seeds")
         print_table(
@@ -461,12 +464,14 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"any of {', '.join(TABLES)}")
     parser.add_argument("--rows", default="", help=f"comma-separated: {', '.join(ROWS)}")
     parser.add_argument("--seeds", default="0,1,2", help="comma-separated; reach takes the first")
+    parser.add_argument("--splits", default="", help="lorenz: file,conditions; reach: 0,...,4")
     parser.add_argument("--seconds", type=float, default=600, help="CPU seconds a peer trains")
     parser.add_argument("--jobs", type=int, default=2, help="rows at a time")
     parser.add_argument("--again", action="store_true", help="compute what is kept anew")
     parser.add_argument("--released-only", dest="ours", action="store_false", help="speed only")
     arguments = parser.parse_args()
     arguments.seeds = [int(seed) for seed in arguments.seeds.split(",")]
+    arguments.splits = arguments.splits.split(",") if arguments.splits else []
     arguments.rows = arguments.rows.split(",") if arguments.rows else list(ROWS)
     for given, known in ((arguments.parts, TABLES), (arguments.rows, ROWS)):
         if unknown := sorted(set(given) - set(known)):

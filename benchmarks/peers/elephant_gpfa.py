@@ -1,6 +1,6 @@
 """GPFA of elephant: posterior latents of every trial.
 
-    python elephant_gpfa.py REPORT.json PROBLEM.npz ANSWERS.npz --latents 8 --trials 160
+    python elephant_gpfa.py REPORT.json PROBLEM.npz ANSWERS.npz --latents 8 --trials 640
 
 ``PROBLEM.npz``: counts ``train_in(trial, time, unit)`` and ``test_in``, and ``bin_size`` in
 seconds. elephant takes spike trains, so a bin of n counts becomes n spikes evenly within it, and
@@ -67,8 +67,8 @@ def main() -> None:
     parser.add_argument("problem", type=Path)
     parser.add_argument("answers", type=Path)
     parser.add_argument("--latents", type=int, default=8)
-    parser.add_argument("--trials", type=int, default=160)
-    parser.add_argument("--iterations", type=int, default=40)
+    parser.add_argument("--trials", type=int, default=640)
+    parser.add_argument("--iterations", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=600, help="CPU seconds of the fit")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
