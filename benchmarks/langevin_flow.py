@@ -1,6 +1,6 @@
 """Langevin flows against baselines, the released code and the truth: quality and time of a step.
 
-    python benchmarks/langevin_flow.py [speed | lorenz | reach] [--rows ...] [--seeds ...]
+    python benchmarks/langevin_flow.py [speed | lorenz | reach] [--rows flow,gpfa] [--seeds 0,1]
 
 Without a part named, all run, which takes hours; every row is kept in ``results/langevin_flow`` and
 not computed again (``--again`` does), so that a run that was stopped goes on. ``lorenz`` and
@@ -473,7 +473,12 @@ def main() -> None:
     arguments.seeds = [int(seed) for seed in arguments.seeds.split(",")]
     arguments.splits = arguments.splits.split(",") if arguments.splits else []
     arguments.rows = arguments.rows.split(",") if arguments.rows else list(ROWS)
-    for given, known in ((arguments.parts, TABLES), (arguments.rows, ROWS)):
+    splits = [part for parts in PARTS.values() for part in parts]
+    for given, known in (
+        (arguments.parts, TABLES),
+        (arguments.rows, ROWS),
+        (arguments.splits, splits),
+    ):
         if unknown := sorted(set(given) - set(known)):
             parser.error(f"unknown: {', '.join(unknown)}; there are: {', '.join(known)}")
     for part in arguments.parts or TABLES:
