@@ -36,7 +36,7 @@ from neurokit_sdr.core.errors import (
     ParameterError,
     SchemaError,
 )
-from neurokit_sdr.core.estimator import Estimator, Interval, OneOrSeveral, Options
+from neurokit_sdr.core.estimator import Constraint, Estimator, Names, OneOrSeveral, Options
 
 MakeData = Callable[[np.random.Generator], xr.Dataset]
 
@@ -147,10 +147,12 @@ def check_unknown_parameter_is_named(estimator: Estimator, make_data: MakeData) 
     assert estimator.get_params() == before
 
 
-def wrong_values(allowed: Interval | Options | OneOrSeveral) -> list[Any]:
+def wrong_values(allowed: Constraint) -> list[Any]:
     """Values that a constraint must refuse."""
     if isinstance(allowed, Options):
         return ["", "no such word", 1, None, allowed.words[0].swapcase(), list(allowed.words)]
+    if isinstance(allowed, Names):
+        return ["speed", [], [1], ["a", "a"], [""], 1, True]
     if isinstance(allowed, OneOrSeveral):
         each = [v for v in wrong_values(allowed.each) if v is not None and v != [1]]
         several = [[], (), [[allowed.each.low + 1]], *([v] for v in each)]

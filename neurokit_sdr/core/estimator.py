@@ -33,6 +33,7 @@ import math
 import numbers
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -100,11 +101,30 @@ class OneOrSeveral:
         return f"{self.each}, or a list of such" + (", or None" if self.none else "")
 
 
+@dataclass(frozen=True)
+class Names:
+    """None, or a list of different names."""
+
+    def __contains__(self, value: object) -> bool:
+        if value is None:
+            return True
+        if not isinstance(value, list | tuple) or not value:
+            return False
+        named = all(isinstance(v, str) and v for v in value)
+        return named and len(set(value)) == len(value)
+
+    def __str__(self) -> str:
+        return "None or a list of different names"
+
+
+Constraint = Interval | Options | OneOrSeveral | Names
+
+
 class Estimator(ABC):
     """Base class of every model; see the module's text for the contract."""
 
     #: What each hyper-parameter may be; checked at the start of ``fit``.
-    _allowed: ClassVar[dict[str, Interval | Options | OneOrSeveral]] = {}
+    _allowed: ClassVar[Mapping[str, Constraint]] = {}
 
     result_: xr.Dataset
 

@@ -11,6 +11,7 @@ from typing import Any
 from neurokit_sdr.core.errors import MissingDependencyError
 
 _CLASSES: dict[str, str] = {
+    "LangevinFlow": "langevin_flow",
     "Smoothing": "baselines",
     "FactorAnalysis": "baselines",
     "PoissonLDS": "poisson_lds",

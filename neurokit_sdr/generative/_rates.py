@@ -47,6 +47,8 @@ class Arrays(NamedTuple):
         Shape (unit,).
     forward
         Shape (bin,).
+    covariates
+        What a model is conditioned on besides, shape (trial, bin, covariate), float32.
     """
 
     inputs: np.ndarray
@@ -55,6 +57,7 @@ class Arrays(NamedTuple):
     inside: np.ndarray
     held_in: np.ndarray
     forward: np.ndarray
+    covariates: np.ndarray
 
     @property
     def n_window(self) -> int:
@@ -297,7 +300,7 @@ class RateModel(Estimator):
 # -- data to arrays -----------------------------------------------------------------------------
 
 
-def training_arrays(data: xr.Dataset, n_units: int = 1) -> Arrays:
+def training_arrays(data: xr.Dataset, n_units: int = 1, covariates: Sequence[str] = ()) -> Arrays:
     """Take the counts of a fit apart.
 
     Parameters
@@ -306,6 +309,8 @@ def training_arrays(data: xr.Dataset, n_units: int = 1) -> Arrays:
         As the models' ``fit`` takes them.
     n_units
         Held-in units that the model needs at least.
+    covariates
+        Names of the variables that the model is conditioned on.
 
     Raises
     ------
@@ -326,7 +331,7 @@ def training_arrays(data: xr.Dataset, n_units: int = 1) -> Arrays:
             f"Expected at least {n_units} held-in units to find what they share, got "
             f"{int(held_in.sum())} of {held_in.size} units: record or hold in more."
         )
-    arrays = _assemble(data, np.arange(held_in.size), held_in, forward)
+    arrays = _assemble(data, np.arange(held_in.size), held_in, forward, covariates)
     if not arrays.inputs.any():
         raise SchemaError(
             f"Expected spikes of the held-in units, got none in {int(arrays.seen.sum())} observed "
@@ -335,7 +340,7 @@ def training_arrays(data: xr.Dataset, n_units: int = 1) -> Arrays:
     return arrays
 
 
-def evaluation_arrays(data: xr.Dataset, result: xr.Dataset) -> Arrays:
+def evaluation_arrays(data: xr.Dataset, result: xr.Dataset, n_ahead: int | None = None) -> Arrays:
     """Take counts apart for a fitted model.
 
     Parameters
@@ -344,7 +349,11 @@ def evaluation_arrays(data: xr.Dataset, result: xr.Dataset) -> Arrays:
         The units of the fit or the held-in ones of them, in their order; its forward bins, where
         it marks any, are not read.
     result
-        The ``result_`` of the model, for its units, held-in units, bin size and forward bins.
+        The ``result_`` of the model, for its units, held-in units, bin size, forward bins and
+        covariates.
+    n_ahead
+        Bins ahead of the window; None for as many as the fit had, or more where the data mark
+        more.
 
     Raises
     ------
@@ -377,8 +386,13 @@ def evaluation_arrays(data: xr.Dataset, result: xr.Dataset) -> Arrays:
             f"Expected at least one bin before the forward ones, got forward true in all "
             f"{forward.size} bins: the model would have nothing to read."
         )
-    missing = max(int(result.attrs["n_forward"]) - int(forward.sum()), 0)
-    return _assemble(data, position, held_in, np.append(forward, np.ones(missing, dtype=bool)))
+    if n_ahead is not None:
+        data, forward = data.isel(time=~forward), forward[~forward]
+    ahead = int(result.attrs["n_forward"]) if n_ahead is None else n_ahead
+    missing = max(ahead - int(forward.sum()), 0)
+    forward = np.append(forward, np.ones(missing, dtype=bool))
+    names = result["covariate"].values.tolist() if "covariate" in result.coords else ()
+    return _assemble(data, position, held_in, forward, names)
 
 
 def _check_counts(data: xr.Dataset) -> None:
@@ -413,7 +427,11 @@ def _marks(data: xr.Dataset, name: str, dim: str, *, default: bool) -> np.ndarra
 
 
 def _assemble(
-    data: xr.Dataset, position: np.ndarray, held_in: np.ndarray, forward: np.ndarray
+    data: xr.Dataset,
+    position: np.ndarray,
+    held_in: np.ndarray,
+    forward: np.ndarray,
+    covariates: Sequence[str],
 ) -> Arrays:
     """Arrays of the fit's units at ``position``, in the data's bins and those that follow them."""
     n_given, n_bins = data.sizes["time"], forward.size
@@ -434,7 +452,43 @@ def _assemble(
         np.arange(n_bins) < until[:, None],
         held_in,
         forward,
+        _covariates(data, covariates, lengths, n_bins),
     )
+
+
+def _covariates(
+    data: xr.Dataset, names: Sequence[str], lengths: np.ndarray, n_bins: int
+) -> np.ndarray:
+    """Covariates (trial, bin, covariate), their last values held in bins that the data lack."""
+    n_given = data.sizes["time"]
+    inside = np.arange(n_given) < lengths[:, None]
+    columns = [np.zeros((lengths.size, n_given, 0), dtype=np.float32)]
+    for name in names:
+        if name not in data.variables:
+            guess = schema.did_you_mean(name, map(str, data.variables))
+            raise SchemaError(
+                f"Expected the covariate {name!r} beside the counts, got "
+                f"{schema.describe(data)}.{guess}"
+            )
+        values = data[name]
+        if not set(values.dims) <= {"trial", "time"} or values.dtype.kind not in "biuf":
+            raise SchemaError(
+                f"Expected the covariate {name!r} as numbers with dims among ('trial', 'time'), "
+                f"got {values.dtype} with {values.dims}: name each of several columns as a "
+                f"variable of its own, and code categories as 0 and 1."
+            )
+        dims = [d for d in ("trial", "time") if d in data["count"].dims]
+        wide = values.broadcast_like(data["count"].isel(unit=0, drop=True)).transpose(*dims)
+        column = np.asarray(wide.values, dtype=np.float32).reshape(lengths.size, n_given)
+        if not np.isfinite(column[inside]).all():
+            raise SchemaError(
+                f"Expected finite values of the covariate {name!r} in all bins, got NaN or "
+                f"infinity in {int((~np.isfinite(column[inside])).sum())}: fill them in, and mark "
+                f"where with a second covariate."
+            )
+        columns.append(np.where(inside, column, 0)[:, :, None])
+    known = np.concatenate(columns, axis=-1)
+    return known[:, np.minimum(np.arange(n_bins), n_given - 1)]
 
 
 # -- arrays to data -----------------------------------------------------------------------------
