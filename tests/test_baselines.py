@@ -427,15 +427,16 @@ def test_factor_analysis_is_scikit_learns(seed):
     from sklearn.decomposition import FactorAnalysis as Peer
 
     rng = np.random.default_rng(seed)
-    x = rng.standard_normal((2000, 2)) @ rng.standard_normal((2, 6)) + rng.standard_normal(
-        (2000, 6)
-    )
+    # Loadings of 0.5 to 1.5, one alternating: far from where factors vanish and both codes crawl.
+    signs = np.array([np.ones(10), (-1.0) ** np.arange(10)])
+    x = rng.standard_normal((2000, 2)) @ (rng.uniform(0.5, 1.5, (2, 10)) * signs)
+    x += rng.standard_normal(x.shape)
     loading, noise = core.fit_factor_analysis(np.cov(x.T, bias=True), 2)
-    peer = Peer(2, svd_method="lapack", tol=1e-8, max_iter=5000).fit(x)
+    peer = Peer(2, svd_method="lapack", tol=1e-5, max_iter=5000).fit(x)
     ours = multivariate_normal(x.mean(0), loading @ loading.T + np.diag(noise)).logpdf(x).mean()
-    # Both stop where an iteration gains less than 1e-8 nats per sample, ours far below.
-    assert ours >= peer.score(x) - 1e-7
-    assert ours == pytest.approx(peer.score(x), abs=1e-3)
+    # Both stop at an iteration that gains at most 5e-9 nats per sample (theirs says 1e-5 for all
+    # 2000); with a hundred more of them to come they would still agree to 1e-6.
+    assert ours == pytest.approx(peer.score(x), abs=1e-6)
     found = core.find_factors(x, 2)
     factors = (x - found.mean) @ found.weight.T
     np.testing.assert_allclose(factors.std(axis=0), 1.0, rtol=1e-10)
