@@ -48,6 +48,10 @@ CASES = {
     "Sparsey": Case(
         nks.sdr.Sparsey(n_modules=8, n_units=40, signals="UH", exponent=10.0), pattern_sequence
     ),
+    "LangevinFlow": Case(
+        nks.generative.LangevinFlow(n_latents=4, n_hidden=8, n_steps=60, learning_rate=0.005),
+        switching_counts,
+    ),
     "Smoothing": Case(nks.generative.Smoothing(smoothing=[0.02, 0.05]), switching_counts),
     "FactorAnalysis": Case(
         nks.generative.FactorAnalysis(n_latents=2, smoothing=0.05), switching_counts

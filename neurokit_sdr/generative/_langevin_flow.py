@@ -23,6 +23,10 @@ LATENT_PATHS = ("latents_only", "full", "recurrent_only")
 #: its first steps would else overflow.
 SMALLEST_LOG_SD, LARGEST_LOG_SD = -5.0, 2.0
 
+#: The posterior's drive, in standard deviations of the prior's, stays within: with a potential that
+#: confines no feedback of the drive on the state can then run away.
+LARGEST_DRIVE = 10.0
+
 #: Where the dynamics start: friction and stiffness per unit of time, periods of some 40 bins.
 FIRST_FRICTION, FIRST_STIFFNESS = 0.5, 0.1
 
@@ -69,12 +73,15 @@ class Output(NamedTuple):
     latent
         Positions, then velocities (of the recurrent control its states), shape (trial, bin,
         latent).
+    factor
+        What log rates are affine in, shape (trial, bin, factor).
     kl
         Of the posterior from the prior, nats, shape (trial,).
     """
 
     log_rate: jax.Array
     latent: jax.Array
+    factor: jax.Array
     kl: jax.Array
 
 
@@ -136,7 +143,8 @@ class Flow(eqx.Module):
         if has_latents:
             first = Linear.init(next(keys), 2 * hidden, 4 * n, 0.1)
             control_encoder = Linear.init(next(keys), 2 * hidden, 2 * n, 0.1)
-            control_state = Linear.init(next(keys), 2 * n, 2 * n, 0.1)
+            # From zero: random feedback from the state would run away in long trials.
+            control_state = Linear.init(next(keys), 2 * n, 2 * n, 0.0)
             oscillators = langevin.Oscillators.init(next(keys), n, FIRST_STIFFNESS, FIRST_FRICTION)
             if sizes.n_covariates:
                 push = Linear.init(next(keys), sizes.n_covariates, n, 0.1)
@@ -195,7 +203,7 @@ class Flow(eqx.Module):
             one, other = (dropout(next(keys), shape, self.dropout_rate) for _ in range(2))
             gains = both * one, both * other
         mixed = self.layer(self.mix(features), trials.inside, gains)
-        return Output(self.readout(mixed), jnp.swapaxes(parts[0], 0, 1), kl)
+        return Output(self.readout(mixed), jnp.swapaxes(parts[0], 0, 1), mixed, kl)
 
     def _path(
         self, h: jax.Array, window: jax.Array, drive: jax.Array, key: jax.Array | None
@@ -228,6 +236,7 @@ class Flow(eqx.Module):
             z, v = langevin.drift(physics, step, *carry, pushed)
             state = jnp.concatenate([z, v / thermal], axis=-1)
             mean, log_sd = jnp.split(said + state @ state_weight + state_bias, 2, axis=-1)
+            mean = LARGEST_DRIVE * jnp.tanh(mean / LARGEST_DRIVE)
             mean = jnp.where(inside[:, None], mean, 0.0)
             log_sd = jnp.where(inside[:, None], _bounded(log_sd), 0.0)
             z, v = langevin.settle(physics, step, z, v, mean + jnp.exp(log_sd) * e, pushed)

@@ -103,7 +103,7 @@ class ReleasedFlow(eqx.Module):
         decoded = self.layer(jnp.swapaxes(features, 0, 1), trials.inside, gains)
         latent = h if self.latent_path == "recurrent_only" else path
         kl = 0.0 * kl if self.latent_path == "recurrent_only" else kl
-        return Output(self.readout(decoded), jnp.swapaxes(latent, 0, 1), kl)
+        return Output(self.readout(decoded), jnp.swapaxes(latent, 0, 1), decoded, kl)
 
     def _path(
         self, h: jax.Array, noise: jax.Array, inside: jax.Array

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -50,6 +50,14 @@ GRADIENT_CLIP, AVERAGE = 1.0, 0.995
 
 #: Released damping per step.
 DAMPING = 0.55
+
+
+class _Pass(NamedTuple):
+    """Expected counts, latents and factors, each (trial, bin, ...)."""
+
+    expected_count: np.ndarray
+    latent: np.ndarray
+    factor: np.ndarray
 
 
 class LangevinFlow(RateModel):
@@ -373,7 +381,35 @@ class LangevinFlow(RateModel):
         return self._rates(arrays, N_DRAWS, self._key())["expected_count"]
 
     def _latent(self, arrays: Arrays) -> np.ndarray:
-        return self._run(arrays, None)[1]
+        return self._run(arrays).latent
+
+    def transform(self, data: xr.Dataset) -> xr.Dataset:
+        """Return the latents behind the counts, and what the decoder makes of them.
+
+        Parameters
+        ----------
+        data
+            As for :meth:`predict`.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``latent([trial,] time, latent_dim)``, positions and then velocities on the path of the
+            posterior's means (of the recurrent control its states), and ``factor([trial,] time,
+            factor_dim)``, the decoder's features, which log rates are affine in: other bins of the
+            trial have their say in them, so they are less noisy than the latents.
+
+        Raises
+        ------
+        NotFittedError, SchemaError
+        """
+        arrays = evaluation_arrays(data, self._check_fitted())
+        passed = self._run(arrays)
+        variables = {}
+        for name, values in (("latent", passed.latent), ("factor", passed.factor)):
+            attrs = {"units": "1", "long_name": f"inferred {name}"}
+            variables[name] = (values, f"{name}_dim", attrs)
+        return label(variables, data, arrays, self.result_)
 
     def _draw(
         self, lengths: Sequence[int], generator: np.random.Generator
@@ -542,30 +578,36 @@ class LangevinFlow(RateModel):
 
     # -- predictions ----------------------------------------------------------------------------
 
-    def _run(self, arrays: Arrays, key: jax.Array | None) -> tuple[np.ndarray, np.ndarray]:
-        """Rates (trial, bin, unit) and latents (trial, bin, latent) of one pass."""
-        batch = _batch(_scaled(arrays, self.result_))
-        network, n_inputs = self._trained(), int(arrays.held_in.sum())
-        rates, latents = [], []
-        for number, trials in enumerate(_chunks(batch, n_inputs)):
-            at = None if key is None else jax.random.fold_in(key, number)
-            output = core.run(network, trials, at)
-            rates.append(np.exp(np.asarray(output.log_rate)))
-            latents.append(np.asarray(output.latent))
+    def _run(self, arrays: Arrays) -> _Pass:
+        """What the network says on the path of the posterior's means."""
+        network, chunks = self._trained(), self._chunks(arrays)
+        outputs = [core.run(network, trials, None) for trials in chunks]
         n_trials = len(arrays.inputs)
+        log_rate, latent, factor = (
+            np.concatenate([np.asarray(o, dtype=np.float64) for o in each])[:n_trials]
+            for each in list(zip(*outputs, strict=True))[:3]
+        )
         expected = np.empty(arrays.counts.shape)
-        expected[:, :, _order(arrays.held_in)] = np.concatenate(rates)[:n_trials]
-        return expected, np.concatenate(latents)[:n_trials].astype(np.float64)
+        expected[:, :, _order(arrays.held_in)] = np.exp(log_rate)
+        return _Pass(expected, latent, factor)
+
+    def _chunks(self, arrays: Arrays) -> Iterator[core.Trials]:
+        """Trials in parts of one size (few: the next power of two), so that one is compiled."""
+        batch = _batch(_scaled(arrays, self.result_))
+        n_trials = len(batch["counts"])
+        size = min(CHUNK, 1 << (n_trials - 1).bit_length())
+        for start in range(0, n_trials, size):
+            rows = np.minimum(np.arange(start, start + size), n_trials - 1)
+            part = {name: jnp.asarray(values[rows]) for name, values in batch.items()}
+            yield core.make_trials(part, int(arrays.held_in.sum()))
 
     def _rates(self, arrays: Arrays, n_draws: int, key: jax.Array) -> dict[str, np.ndarray]:
         """Mean and band of the rates over draws from the posterior, (trial, bin, unit)."""
         if self.latent_path == "recurrent_only":
-            return {"expected_count": self._run(arrays, None)[0]}
-        batch = _batch(_scaled(arrays, self.result_))
-        network, n_inputs = self._trained(), int(arrays.held_in.sum())
-        keys = jax.random.split(key, n_draws)
+            return {"expected_count": self._run(arrays).expected_count}
+        network, keys = self._trained(), jax.random.split(key, n_draws)
         parts = []
-        for number, trials in enumerate(_chunks(batch, n_inputs)):
+        for number, trials in enumerate(self._chunks(arrays)):
             drawn = np.stack(
                 [
                     np.exp(core.run(network, trials, jax.random.fold_in(k, number)).log_rate)
@@ -620,17 +662,6 @@ def _window_ends(arrays: Arrays) -> np.ndarray:
     last = arrays.valid.shape[1] - np.argmax(arrays.valid[:, ::-1], axis=1)
     short = arrays.inside[:, arrays.n_window :].any(axis=1) & (arrays.n_window > last)
     return np.where(short, np.maximum(last, 1), arrays.n_window)
-
-
-def _chunks(batch: dict[str, np.ndarray], n_inputs: int) -> list[core.Trials]:
-    """Trials in parts of one size (few trials: the next power of two), so that one is compiled."""
-    n_trials = len(batch["counts"])
-    size = min(CHUNK, 1 << (n_trials - 1).bit_length())
-    made = []
-    for start in range(0, n_trials, size):
-        rows = np.minimum(np.arange(start, start + size), n_trials - 1)
-        made.append(core.make_trials({k: jnp.asarray(v[rows]) for k, v in batch.items()}, n_inputs))
-    return made
 
 
 def _scaling(arrays: Arrays, names: list[str]) -> xr.Dataset:
