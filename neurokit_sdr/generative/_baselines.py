@@ -22,7 +22,7 @@ _LARGEST_DRIVE = 30.0
 _SILENT_SPIKES = 0.5
 #: Penalties that cross-validation chooses from, largest first: each fit starts at the last one's
 #: end. Features have unit variance, so a penalty is the number of spikes worth believing.
-RIDGES = (1000.0, 100.0, 10.0, 1.0)
+RIDGES = (1000.0, 300.0, 100.0, 30.0, 10.0, 3.0)
 _FOLDS = 3
 #: Choosing reads no more bins and predicts no more units than tell the candidates apart.
 _CHOICE_BINS, _CHOICE_UNITS = 15_000, 16

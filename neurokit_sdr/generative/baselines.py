@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter1d
 from threadpoolctl import threadpool_limits
 
 from neurokit_sdr.core import results
-from neurokit_sdr.core.errors import ParameterError
+from neurokit_sdr.core.errors import ParameterError, SchemaError
 from neurokit_sdr.core.estimator import Interval, OneOrSeveral, Options
 from neurokit_sdr.core.progress import progress_bar
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
@@ -47,6 +47,30 @@ class _SmoothedRates(RateModel):
         "log_rate": ("unit",),
     }
     _needed_attrs = ("smoothing",)
+
+    @classmethod
+    def from_parameters(cls, parameters: xr.Dataset) -> Self:
+        """Return a model with known parameters.
+
+        Parameters
+        ----------
+        parameters
+            The variables of ``result_`` that are no history, with ``unit``, ``held_in(unit)``
+            where not all are, and the attributes ``bin_size`` and ``smoothing`` (s).
+
+        Raises
+        ------
+        SchemaError
+            If a parameter is missing, misshapen or not finite.
+        """
+        model = super().from_parameters(parameters)
+        n_held_in = int(model.result_["held_in"].sum())
+        if parameters.sizes["input_unit"] != n_held_in:
+            raise SchemaError(
+                f"Expected as many input_unit as held-in units, {n_held_in}, got "
+                f"{parameters.sizes['input_unit']}: mark them with held_in(unit)."
+            )
+        return model
 
     @abstractmethod
     def _find(self, root: np.ndarray) -> core.Projection:

@@ -67,7 +67,7 @@ class PoissonLDS(RateModel):
 
     All units of the fit are observations, forward bins too; :meth:`predict` conditions on held-in
     units in observed bins, and forward bins are the dynamics' forecast, with its variance. Missing
-    bins are marginalised exactly.
+    bins say nothing: their latents follow from the bins around them.
 
     Examples
     --------
