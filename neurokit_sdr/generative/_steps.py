@@ -112,11 +112,11 @@ def random_key(seed: int, *name: str | int) -> jax.Array:
     return jax.random.wrap_key_data(jnp.asarray(words), impl="threefry2x32")
 
 
-def _spread(program: Program, tree: Any, axis: str | None) -> Any:
-    """Split a tree of arrays over the devices along their first axis; None: a copy on each."""
+def _spread(program: Program, tree: Any, *axes: str) -> Any:
+    """Split a tree of arrays over the devices along their first axes; without any, copy them."""
     if program.mesh is None:
         return tree
-    sharding = NamedSharding(program.mesh, PartitionSpec(axis))
+    sharding = NamedSharding(program.mesh, PartitionSpec(*axes))
     return jax.lax.with_sharding_constraint(tree, sharding)
 
 
@@ -177,7 +177,7 @@ def begin(
     TRACES["begin"] += 1
 
     def evaluate() -> tuple[jax.Array, dict[str, jax.Array]]:
-        batch = _batch(program, data, rows[0], trial_weight[0])
+        batch = _batch(program, data, rows, trial_weight)
         return _loss(program, weights, constants, batch, key, jnp.float32(1), True)
 
     _, terms = jax.eval_shape(evaluate)
@@ -186,7 +186,7 @@ def begin(
         jax.tree.map(jnp.copy, weights),
         _optimiser(program).init(weights),
         jax.tree.map(jnp.copy, weights) if program.average > 0 else (),
-        {name: zero for name in ("loss", "gradient_norm", *terms)},
+        dict.fromkeys(("loss", "gradient_norm", *terms), zero),
     )
 
 
@@ -260,7 +260,7 @@ def advance(
         totals = {name: total + seen[name] for name, total in state.totals.items()}
         new = State(weights, moments, average, totals)
         new = jax.tree.map(lambda n, o: jnp.where(good, n, o).astype(o.dtype), new, state)
-        return step + good, _spread(program, new, None), good
+        return step + good, _spread(program, new), good
 
     def go_on(carry: tuple[jax.Array, State, jax.Array]) -> jax.Array:
         return (carry[0] < stop) & carry[2]

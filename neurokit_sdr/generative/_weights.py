@@ -69,7 +69,7 @@ def from_flat(template: Any, vector: np.ndarray, layout: str) -> Any:
     names, leaves = _named_leaves(template)
     expected = json.loads(to_flat(template)[1])
     try:
-        given = json.loads(layout)
+        given = dict(json.loads(layout))
     except (TypeError, ValueError) as error:
         raise SchemaError(
             f"Expected the layout of weights as JSON {{name: [start, shape]}}, got {layout!r}: "
