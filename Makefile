@@ -42,6 +42,7 @@ bench: setup
 	$(BIN)/python benchmarks/sdr.py
 	$(BIN)/python benchmarks/memories.py
 	$(BIN)/python benchmarks/langevin_flow.py
+	$(BIN)/python benchmarks/latent_metrics.py
 
 clean:
 	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache benchmarks/.environments

@@ -18,9 +18,15 @@ HERE = Path(__file__).resolve().parent
 REQUIREMENTS = HERE / "environments"
 ENVIRONMENTS = HERE / ".environments"
 
-# ssm comes as source only, and its build imports these without declaring them. So they go in
+# These come as source only, and their builds import these without declaring them. So they go in
 # first, and the rest is then built with what is in the environment.
-BUILD_TOOLS = {"ssm": ("cython", "numpy", "setuptools", "wheel")}
+BUILD_TOOLS = {
+    "nlb_tools": ("setuptools", "wheel"),
+    "ssm": ("cython", "numpy", "setuptools", "wheel"),
+}
+# nlb_tools asks for a pandas that has no build for today's Python; its measures need none of it.
+# Its requirements are complete without what pip would add.
+WITHOUT_DEPENDENCIES = ("nlb_tools",)
 
 
 class EnvironmentFailure(RuntimeError):
@@ -112,6 +118,8 @@ def make_environment(name: str) -> Path:
         options = ["--no-build-isolation"]
     else:
         options = []
+    if name in WITHOUT_DEPENDENCIES:
+        options.append("--no-deps")
     print(f"{name}: installing {REQUIREMENTS.name}/{name}.txt", flush=True)
     _pip_install(name, *options, "--requirement", requirements)
 

@@ -14,6 +14,7 @@ _FUNCTIONS = {
     "readers": "neurokit_sdr.io.reading",
     "Reader": "neurokit_sdr.io._registry",
     "read_spikes": "neurokit_sdr.io.spikes",
+    "read_neural_latents": "neurokit_sdr.io._neural_latents",
     "from_spike_times": "neurokit_sdr.io.spikes",
     "write_nwb": "neurokit_sdr.io.nwb",
     "read_calcium": "neurokit_sdr.io.calcium",

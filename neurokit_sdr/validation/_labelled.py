@@ -72,12 +72,18 @@ def matched(prediction: xr.DataArray, truth: xr.DataArray, what: str) -> np.ndar
 
 
 def positions(have: xr.DataArray, want: xr.DataArray, dim: str, what: str) -> np.ndarray:
-    """Where along a dimension of ``have`` the labels of ``want`` lie."""
-    if dim not in have.coords or dim not in want.coords:
+    """Where along a dimension of ``have`` the labels of ``want`` lie; all must be there."""
+    named = [dim in data.coords for data in (have, want)]
+    if any(named) and not all(named):
+        raise SchemaError(
+            f"Expected labels along {dim!r} of {what} and of what it is compared with, got them on "
+            f"one side only: copy them with .assign_coords({dim}=other[{dim!r}].values)."
+        )
+    if not any(named):
         if have.sizes[dim] != want.sizes[dim]:
             raise SchemaError(
                 f"Expected {what} with {want.sizes[dim]} along {dim!r}, got {have.sizes[dim]}: "
-                f"without labels on both sides they must be the same ones."
+                f"without labels they must be the same ones in the same order."
             )
         return np.arange(want.sizes[dim])
     found = find(have[dim].values, want[dim].values, dim, what)

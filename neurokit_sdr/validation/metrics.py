@@ -1,4 +1,4 @@
-"""Measures of latent variable models: those of the Neural Latents Benchmark, and against a truth.
+"""Measures of latent variable models, as the Neural Latents Benchmark defines them.
 
 Rates are expected counts per bin throughout, never Hz. Predictions and truth are brought together
 by their labels; ragged trials (``trial_length``), gaps (``observed``), held-out units (``held_in``)
@@ -24,7 +24,6 @@ from scipy.ndimage import gaussian_filter1d
 from neurokit_sdr.core import likelihood, schema
 from neurokit_sdr.core.errors import ParameterError, SchemaError
 from neurokit_sdr.validation import _labelled, _metrics
-from neurokit_sdr.validation._metrics import LatentR2, RateR2
 
 
 def bits_per_spike(expected_count: Any, count: Any) -> float:
@@ -87,6 +86,20 @@ def co_bits_per_spike(prediction: Any, truth: Any) -> float:
     ------
     SchemaError
         If no unit of the truth is held out, or as :func:`bits_per_spike`.
+
+    Examples
+    --------
+    >>> import neurokit_sdr as nks
+    >>> count = np.random.default_rng(0).poisson(0.5, (20, 30, 8))
+    >>> counts = xr.Dataset(
+    ...     {"count": (("trial", "time", "unit"), count, {"units": "1"})},
+    ...     coords={"time": ("time", np.arange(30) * 0.02, {"units": "s"}), "unit": np.arange(8)},
+    ...     attrs={"bin_size": 0.02},
+    ... )
+    >>> split = nks.validation.held_out_split(counts, neurons=2, trials=5, forward=10)
+    >>> rates = (split.truth["count"] * 0.0 + 0.5).to_dataset(name="expected_count")
+    >>> abs(nks.validation.co_bits_per_spike(rates, split.truth)) < 0.05  # no better than the mean
+    True
     """
     count = _labelled.masked_counts(truth)
     held_out = ~_flags(count, "held_in", True)
@@ -118,6 +131,16 @@ def forward_bits_per_spike(prediction: Any, truth: Any) -> float:
     ------
     SchemaError
         If no bin of the truth lies ahead, or as :func:`bits_per_spike`.
+
+    Examples
+    --------
+    >>> count = xr.DataArray(
+    ...     [[[2.0]], [[0.0]]],
+    ...     {"forward": ("time", [True])},
+    ...     ("trial", "time", "unit"),
+    ... )
+    >>> round(forward_bits_per_spike(count, count), 6)
+    1.0
     """
     count = _labelled.masked_counts(truth)
     ahead = _flags(count, "forward", False)
@@ -145,7 +168,7 @@ def psth(
     ----------
     counts
         ``count(trial, time, unit)`` with a coordinate ``condition(trial)``. Trials whose condition
-        is NaN are left out, as are bins beyond ``trial_length`` or not ``observed``.
+        is NaN or empty are left out, as are bins beyond ``trial_length`` or not ``observed``.
     condition
         The coordinate's name.
     smoothing
@@ -162,6 +185,19 @@ def psth(
         If the counts break the schema, or lack trials or the coordinate.
     ParameterError
         If ``smoothing`` is no number of seconds >= 0.
+
+    Examples
+    --------
+    >>> counts = xr.Dataset(
+    ...     {"count": (("trial", "time", "unit"), [[[2]], [[0]], [[5]]], {"units": "1"})},
+    ...     coords={"time": ("time", [0.01], {"units": "s"}), "unit": ["a"],
+    ...             "condition": ("trial", ["left", "left", "right"])},
+    ...     attrs={"bin_size": 0.02},
+    ... )
+    >>> psth(counts, smoothing=0)["condition"].values.tolist()
+    ['left', 'right']
+    >>> psth(counts, smoothing=0).values.ravel().tolist()
+    [1.0, 5.0]
     """
     if (
         isinstance(smoothing, bool)
@@ -229,6 +265,22 @@ def psth_r2(
     ------
     SchemaError
         If labels are missing or a prediction is NaN where the PSTH is not.
+
+    Examples
+    --------
+    >>> time = ("time", [0.01, 0.03], {"units": "s"})
+    >>> truth = xr.DataArray(
+    ...     [[[1.0], [0.0]], [[0.0], [1.0]]],
+    ...     {"condition": ["left", "right"], "time": time},
+    ...     ("condition", "time", "unit"),
+    ... )
+    >>> rates = xr.DataArray(
+    ...     [[[0.5], [0.5]], [[1.5], [-0.5]], [[0.0], [1.0]]],
+    ...     {"condition": ("trial", ["left", "left", "right"]), "time": time},
+    ...     ("trial", "time", "unit"),
+    ... )
+    >>> psth_r2(rates, truth)
+    1.0
     """
     expected = _labelled.variable_of(prediction, "expected_count")
     _need_trials(expected, "prediction")
@@ -299,10 +351,17 @@ def behavior_r2(
     Raises
     ------
     SchemaError
-        If shapes or labels do not fit, a rate is NaN beside behaviour, or fewer than five rows are
+        If shapes or labels do not fit, a rate is NaN beside behaviour, or fewer than ten rows are
         left to fit or two to score.
     ParameterError
         If ``lag`` or ``group`` is given for arrays, or ``lag`` is no number.
+
+    Examples
+    --------
+    >>> rates = np.random.default_rng(0).gamma(1.0, 0.1, (20, 30, 3))
+    >>> velocity = rates @ [[1.0, 0.0], [0.0, 1.0], [1.0, -1.0]]
+    >>> round(behavior_r2(rates[:15], velocity[:15], rates[15:], velocity[15:]), 3)
+    1.0
     """
     if not isinstance(lag, numbers.Real) or isinstance(lag, bool) or not np.isfinite(lag):
         raise ParameterError(f"Expected lag in seconds, got {lag!r}.")
@@ -371,6 +430,17 @@ def produced_time_correlation(
     SchemaError
         If a coordinate is missing, a trial has fewer than two bins or a NaN prediction, or a
         condition has fewer than two trials or no spread.
+
+    Examples
+    --------
+    >>> rise = np.array([1.0, 2.0, 3.0])[:, None, None] * np.arange(4.0)[:, None]
+    >>> counts = xr.DataArray(
+    ...     np.ones((3, 4, 1)),
+    ...     {"tp": ("trial", [0.9, 0.6, 0.5]), "theta": ("trial", [0, 0, 0])},
+    ...     ("trial", "time", "unit"),
+    ... )
+    >>> round(produced_time_correlation(counts.copy(data=rise), counts, condition="theta"), 3)
+    -0.961
     """
     expected = _labelled.variable_of(prediction, "expected_count")
     count = _labelled.masked_counts(truth)
@@ -407,125 +477,6 @@ def produced_time_correlation(
     return float(np.mean(correlation))
 
 
-def rate_r2(prediction: Any, truth: Any) -> RateR2:
-    """Coefficients of determination of predicted rates against the true ones.
-
-    Parameters
-    ----------
-    prediction
-        Spikes per bin: a Dataset with ``expected_count``, a DataArray, or an array (..., unit).
-    truth
-        The same; or a Dataset with a true ``rate`` in Hz and ``attrs["bin_size"]``, as simulations
-        carry it beside their counts. Bins where it is NaN, beyond ``trial_length`` or not
-        ``observed`` are left out.
-
-    Returns
-    -------
-    RateR2
-
-    Raises
-    ------
-    SchemaError
-        If labels are missing, one side alone is labelled, a rate is in Hz without a bin size, a
-        prediction is NaN where there is a truth, or fewer than two bins are left.
-    """
-    if not _labelled.is_labelled(prediction, truth):
-        true, predicted = (np.asarray(a, dtype=np.float64) for a in (truth, prediction))
-        if true.shape != predicted.shape or true.ndim < 2:
-            raise SchemaError(
-                f"Expected predicted and true rates of one shape (..., unit), got "
-                f"{predicted.shape} and {true.shape}."
-            )
-        return _metrics.rate_r2(
-            predicted.reshape(-1, true.shape[-1]), true.reshape(-1, true.shape[-1])
-        )
-    expected = _labelled.variable_of(prediction, "expected_count")
-    right = _true_rates(truth)
-    if expected.attrs.get("units") == "Hz":
-        raise SchemaError(_HERTZ.format("predicted"))
-    left = _labelled.matched(expected, right, "a prediction")
-    found = _metrics.rate_r2(
-        left.reshape(-1, right.shape[-1]), right.values.reshape(-1, right.shape[-1])
-    )
-    units = {n: c for n, c in right.coords.items() if c.dims == ("unit",)}
-    return found._replace(unit=xr.DataArray(found.unit, units, ("unit",), "r2"))
-
-
-def latent_r2(
-    features_train: Any, latents_train: Any, features_test: Any, latents_test: Any
-) -> LatentR2:
-    """How well true latents can be read linearly from a model's, on trials not used for it.
-
-    Ridge regression with an intercept from the features of a bin, brought to zero mean and unit
-    variance, to the true latents; its penalty is one of nine from 1e-4 to 1e4 by five-fold
-    cross-validation on the training trials, in their order.
-
-    Parameters
-    ----------
-    features_train, features_test
-        A model's latents (or its log rates): DataArrays ``([trial,] time, any)``, or arrays (...,
-        feature).
-    latents_train, latents_test
-        The true ones: DataArrays aligned by trial and time, or arrays (..., latent). Bins where
-        any is NaN are left out.
-
-    Returns
-    -------
-    LatentR2
-
-    Raises
-    ------
-    SchemaError
-        If shapes or labels do not fit, a feature is NaN beside a latent, a true latent is constant
-        in the test, or fewer than five rows are left to fit.
-    """
-    if _labelled.is_labelled(features_train, latents_train, features_test, latents_test):
-        train = _labelled.paired_rows(features_train, latents_train, 0.0, "a latent")
-        test = _labelled.paired_rows(features_test, latents_test, 0.0, "a latent")
-    else:
-        train = _metrics.paired_rows(features_train, latents_train, "features")
-        test = _metrics.paired_rows(features_test, latents_test, "features")
-    mean, spread = train[0].mean(axis=0), train[0].std(axis=0)
-    spread = np.where(spread > 0, spread, 1.0)
-    scaled = [((x - mean) / spread, y) for x, y in (train, test)]
-    decoder = _metrics.ridge(*scaled[0], _metrics.LATENT_PENALTIES)
-    true = scaled[1][1]
-    left = true - decoder.predict(scaled[1][0]).reshape(true.shape)
-    total = ((true - true.mean(axis=0)) ** 2).sum(axis=0)
-    if not (total > 0).all():
-        raise SchemaError(
-            f"Expected true latents that vary over the test bins, got a constant one at position "
-            f"{int(np.argmin(total))}: leave it out."
-        )
-    error = (left**2).sum(axis=0)
-    r2 = 1 - error / total
-    return LatentR2(r2, float(r2.mean()), float(1 - error.sum() / total.sum()))
-
-
-_HERTZ = (
-    "Expected {} rates as expected counts per bin, got units 'Hz': multiply them by the bin size."
-)
-
-
-def _true_rates(truth: xr.Dataset | xr.DataArray) -> xr.DataArray:
-    """True expected counts ([trial,] time, unit), NaN where nothing is to be evaluated."""
-    if isinstance(truth, xr.Dataset) and "expected_count" not in truth and "rate" in truth:
-        rate = truth["rate"]
-        if rate.attrs.get("units") == "Hz" and "bin_size" in truth.attrs:
-            rate = (rate * float(truth.attrs["bin_size"])).assign_attrs(units="1")
-    else:
-        rate = _labelled.variable_of(truth, "expected_count")
-    if rate.attrs.get("units") == "Hz":
-        raise SchemaError(_HERTZ.format("true"))
-    if not {"time", "unit"} <= set(rate.dims) <= {"trial", "time", "unit"}:
-        raise SchemaError(f"Expected true rates with dims ([trial,] time, unit), got {rate.dims}.")
-    rate = rate.transpose(*(d for d in ("trial", "time", "unit") if d in rate.dims))
-    if isinstance(truth, xr.Dataset) and "count" in truth:
-        valid = schema.valid_bins(schema.check(truth, "counts"))
-        rate = rate.where(xr.DataArray(valid, dims=truth["count"].dims[:-1]))
-    return rate.astype(np.float64)
-
-
 def _bits(prediction: Any, count: xr.DataArray) -> float:
     expected = _labelled.variable_of(prediction, "expected_count")
     return likelihood.bits_per_spike(
@@ -550,8 +501,12 @@ def _need_trials(data: xr.DataArray, what: str) -> None:
 
 
 def _conditions(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The values there are, in order, and which each trial has; -1 for NaN."""
-    missing = np.isnan(labels) if labels.dtype.kind == "f" else np.zeros(labels.size, dtype=bool)
+    """The values there are, in order, and which each trial has; -1 for NaN and empty text."""
+    missing = np.zeros(labels.size, dtype=bool)
+    if labels.dtype.kind == "f":
+        missing = np.isnan(labels)
+    elif labels.dtype.kind in "UTO":
+        missing = labels == ""
     index = np.full(labels.size, -1)
     values, index[~missing] = np.unique(labels[~missing], return_inverse=True)
     return values, index
