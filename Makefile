@@ -41,8 +41,8 @@ bench: setup
 	$(BIN)/python benchmarks/io_signals.py
 	$(BIN)/python benchmarks/sdr.py
 	$(BIN)/python benchmarks/memories.py
-	$(BIN)/python benchmarks/langevin_flow.py
 	$(BIN)/python benchmarks/latent_metrics.py
+	$(BIN)/python benchmarks/langevin_flow.py
 
 clean:
 	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache benchmarks/.environments
