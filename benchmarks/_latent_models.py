@@ -73,6 +73,9 @@ class Answer(NamedTuple):
         Of the fit.
     notes
         Anything worth keeping beside the scores.
+    latents
+        Of a flow, positions and velocities alone; ``features`` are then what its decoder makes of
+        them.
     """
 
     rates: xr.DataArray
@@ -81,6 +84,7 @@ class Answer(NamedTuple):
     cpu_seconds: float
     wall_seconds: float
     notes: dict[str, Any] = {}  # noqa: RUF012 - a tuple's default
+    latents: tuple[np.ndarray, np.ndarray] | None = None
 
 
 def lorenz(name: str) -> Any:
@@ -163,15 +167,18 @@ def model(name: str, **parameters: Any) -> Callable[[Problem, int], Answer]:
         seconds = elapsed(begun)
         # Held-in units alone, so that both are found by the same means.
         seen = split.train.sel(unit=split.test["unit"])
-        features = tuple(
-            one.transform(d)["latent"].transpose("trial", "time", ...).values
-            for d in (seen, split.test)
+        found = [one.transform(d) for d in (seen, split.test)]
+        # What rates are affine in, where a model tells it apart from its latents.
+        name = "factor" if "factor" in found[0] else "latent"
+        features, latents = (
+            tuple(f[n].transpose("trial", "time", ...).values for f in found)
+            for n in (name, "latent")
         )
         rates = [one.predict(d)["expected_count"] for d in (split.test, seen)]
         notes = {"status": str(one.result_.attrs["status"]), "parameters": one.get_params()}
         if "epoch" in one.result_.dims:
             notes["epochs"] = one.result_.sizes["epoch"]
-        return Answer(*rates, features, *seconds, notes)  # type: ignore[arg-type]
+        return Answer(*rates, features, *seconds, notes, latents)  # type: ignore[arg-type]
 
     return row
 
@@ -370,6 +377,10 @@ def scores(problem: Problem, answer: Answer) -> dict[str, Any]:
             answer.features[0], latents[0], answer.features[1], latents[1]
         )
         found |= {"latent_r2": latent.pooled, "latent_uniform": latent.uniform}
+        state = answer.latents or answer.features
+        found["state_r2"] = nks.validation.latent_r2(
+            state[0], latents[0], state[1], latents[1]
+        ).pooled
     elif answer.train_rates is not None:
         labels = train["condition"].values, truth["condition"].values
         log_rates = [

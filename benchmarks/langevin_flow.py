@@ -203,6 +203,7 @@ def lorenz_table(arguments: argparse.Namespace) -> dict[str, Any]:
     columns = {
         "co-bps": "co_bps",
         "latent R2": "latent_r2",
+        "(z, v alone)": "state_r2",
         "rate R2, median": "rate_median",
         "pooled": "rate_pooled",
         "(uniform)": "rate_uniform",
