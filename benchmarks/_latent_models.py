@@ -169,10 +169,10 @@ def model(name: str, **parameters: Any) -> Callable[[Problem, int], Answer]:
         seen = split.train.sel(unit=split.test["unit"])
         found = [one.transform(d) for d in (seen, split.test)]
         # What rates are affine in, where a model tells it apart from its latents.
-        name = "factor" if "factor" in found[0] else "latent"
+        richest = "factor" if "factor" in found[0] else "latent"
         features, latents = (
             tuple(f[n].transpose("trial", "time", ...).values for f in found)
-            for n in (name, "latent")
+            for n in (richest, "latent")
         )
         rates = [one.predict(d)["expected_count"] for d in (split.test, seen)]
         notes = {"status": str(one.result_.attrs["status"]), "parameters": one.get_params()}
