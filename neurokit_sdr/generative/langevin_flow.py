@@ -191,12 +191,12 @@ class LangevinFlow(RateModel):
         kl_weight: float = 0.15,
         coordinated_dropout: float = 0.5,
         dropout: float = 0.05,
-        crop: float = 0.4,
+        crop: float = 0.3,
         learning_rate: float = 2e-3,
         batch_size: int = 16,
         n_steps: int = 8000,
         patience: int = 0,
-        validation_fraction: float = 0.1,
+        validation_fraction: float = 0.05,
     ) -> None:
         self.n_latents = n_latents
         self.n_hidden = n_hidden
