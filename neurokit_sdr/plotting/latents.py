@@ -102,9 +102,8 @@ def potential_landscape(
     ]
     x, y = (coordinate(potential, d) for d in reversed(dims))
     arrows = [f.values[np.ix_(*every)] for f in (force, other_force)]
-    ax.quiver(
-        x[every[1]], y[every[0]], *arrows, angles="xy", color="0.25", width=0.0035, alpha=0.85
-    )
+    if np.any(arrows):  # the length of none cannot be scaled
+        ax.quiver(x[every[1]], y[every[0]], *arrows, angles="xy", color="0.25", width=0.0035)
     _draw_paths(ax, landscape, condition)
     _label_plane(ax, potential)
     return ax

@@ -127,7 +127,7 @@ def _of_trial(data: xr.Dataset, trial: Any, what: str) -> tuple[xr.Dataset, Any]
         return data, trial
     labels = data["trial"].values
     if trial is None and labels.size:
-        trial = labels[0]
+        trial = labels.tolist()[0]
     found = np.flatnonzero(labels == trial)
     if not found.size:
         raise ParameterError(
