@@ -20,6 +20,7 @@ from neurokit_sdr.core.likelihood import bits_per_spike
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
 from neurokit_sdr.generative import _langevin as langevin
 from neurokit_sdr.generative import _langevin_flow as core
+from neurokit_sdr.generative._landscape import check_has_potential, landscape
 from neurokit_sdr.generative._rates import (
     Arrays,
     RateModel,
@@ -448,6 +449,68 @@ class LangevinFlow(RateModel):
             attrs = {"units": "1", "long_name": f"inferred {name}"}
             variables[name] = (values, f"{name}_dim", attrs)
         return label(variables, data, arrays, self.result_)
+
+    def landscape(
+        self,
+        data: xr.Dataset | None = None,
+        *,
+        plane: str = "positions",
+        modes: int | Sequence[int] | None = None,
+        extent: float | Sequence[float] | None = None,
+        n_points: int = 41,
+    ) -> xr.Dataset:
+        r"""Return a slice of the potential and of the flow, in the plane of normal modes.
+
+        .. math:: z = \Phi q, \qquad
+                  \ddot q_i = -\frac{\partial U}{\partial q_i} - \gamma_i \dot q_i
+
+        Single oscillators are coupled and arbitrary; their normal modes :math:`\Phi`
+        (``result_["mode_shape"]``) move apart from one another near the origin, with
+        ``result_["frequency"]``. All other modes rest at the origin of the slice. Noise, covariates
+        and what the recording tells are not in it: it shows where the dynamics alone would go.
+
+        Parameters
+        ----------
+        data
+            As for :meth:`predict`: the path of its latents, projected on the plane, comes along.
+        plane
+            ``"positions"``, of two modes; or ``"phase"``, position and velocity of one mode.
+        modes
+            Which, by their place in ``result_``: two of them, or one for ``"phase"``. None takes
+            those along which the latents of the data vary most, without data the slowest.
+        extent
+            Half the width and half the height, a number or one for each. None shows up to five
+            thermal energies above the lowest point, and all of the data's latents.
+        n_points
+            Points of the grid along each axis.
+
+        Returns
+        -------
+        xarray.Dataset
+            Of ``"positions"``: ``potential(other_position, position)``, zero at the origin, in
+            thermal energies kT, and minus its gradient, ``force`` and ``other_force``. Of
+            ``"phase"``: ``energy(velocity, position)``, potential and kinetic, in kT, and the flow
+            without noise, ``position_rate`` and ``velocity_rate`` in 1/s. Of both:
+            ``trajectory([trial,] time, axis)`` of the data, and the modes as ``attrs["modes"]``.
+            Positions and velocities are in the model's units.
+
+        Raises
+        ------
+        NotFittedError, SchemaError
+        ParameterError
+            If a parameter is out of range, or the model has no potential that confines.
+        """
+        result = self._check_fitted()
+        check_has_potential(result, self.variant, self.latent_path)
+        return landscape(
+            result,
+            self.time_step,
+            None if data is None else self.transform(data)["latent"],
+            plane=plane,
+            modes=modes,
+            extent=extent,
+            n_points=n_points,
+        )
 
     def _draw(
         self, lengths: Sequence[int], generator: np.random.Generator
