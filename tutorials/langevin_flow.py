@@ -8,8 +8,8 @@
 # known. So every claim can be checked, and the last section says how to check your own recording,
 # where they are not.
 #
-# Runs as a notebook, or with `python tutorials/langevin_flow.py --out FOLDER` (about five minutes).
-# Models train for 600 steps here instead of their 6000; `--steps 6000` takes an hour, and what it
+# Runs as a notebook, or with `python tutorials/langevin_flow.py --out FOLDER` (about four minutes).
+# Models train for 600 steps here instead of their 6000; `--steps 6000` takes twenty minutes, and what it
 # gives is in `BENCHMARK` below.
 
 # %%
