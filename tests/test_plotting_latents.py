@@ -321,7 +321,14 @@ def make_latents():
     return xr.Dataset({"latent": make_latent(make_parameters()[1])})
 
 
+def one_column():
+    prediction, truth = make_prediction()
+    psth = nks.validation.psth(truth)
+    return nks.plotting.single_trial_rates(prediction, truth, units=["u7"], psth=psth)
+
+
 PLOTS = {
+    "one_column": one_column,
     "single_trial_rates": lambda **k: nks.plotting.single_trial_rates(*make_prediction(), **k),
     "potential_landscape": lambda **k: nks.plotting.potential_landscape(slices()[0], **k),
     "flow_field": lambda **k: nks.plotting.flow_field(slices()[1], **k),
@@ -567,10 +574,19 @@ def test_one_trial_and_more_conditions_than_names():
     many = xr.concat([latents["latent"].drop_vars("condition")] * 8, "trial").to_dataset(
         name="latent"
     )
-    many = many.assign_coords(condition=("trial", np.arange(16)))
+    many = many.assign_coords(condition=("trial", np.arange(16) - 3))
     ax = nks.plotting.phase_portrait(many, condition="condition")
     assert ax.get_legend() is None
     assert len({one.get_color() for one in ax.lines}) == 16
+
+
+def test_conditions_that_are_numbers_have_colours_in_their_order():
+    latents = make_latents().assign_coords(condition=("trial", [10, 9]))
+    ax = nks.plotting.phase_portrait(latents, condition="condition")
+    with nks.plotting.style():
+        colors = [f"#{c}".lower() for c in plt.rcParams["axes.prop_cycle"].by_key()["color"]]
+    drawn = [mpl.colors.to_hex(one.get_color()) for one in ax.lines[::2]]
+    assert drawn == [c.replace("##", "#") for c in colors[1::-1]]
 
 
 def test_curves_of_training_are_on_the_axes():

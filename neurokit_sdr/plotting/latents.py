@@ -394,10 +394,11 @@ def _colors(paths: xr.DataArray, condition: str | None) -> tuple[list[str], list
             f"Expected {condition!r} to be a coordinate along trial, got {known}."
             f"{schema.did_you_mean(condition, known)}"
         )
-    names = np.asarray(paths[condition].values).astype(str)
-    kinds, index = np.unique(paths[condition].values.astype(str), return_inverse=True)
+    values = paths[condition].values
+    values = values.astype(str) if values.dtype.kind == "O" else values
+    kinds, index = np.unique(values, return_inverse=True)
     colors = state_colors(len(kinds))
-    return [colors[i] for i in index], names.tolist()
+    return [colors[i] for i in index], [str(value) for value in values]
 
 
 def _paths(ax: Axes, paths: np.ndarray, colors: list[str], names: list[str]) -> None:
@@ -411,7 +412,9 @@ def _paths(ax: Axes, paths: np.ndarray, colors: list[str], names: list[str]) -> 
         ax.plot(*path.T, color=color, linewidth=0.9, alpha=0.85, label=name)
         ax.plot(*there[:1].T, "o", color=color, markersize=2.5)
     if 1 < len(kinds) <= MOST_NAMES:
-        legend = ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=5)
+        legend = ax.legend(
+            loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=5, columnspacing=1.2
+        )
         for line in legend.get_lines():
             line.set_linewidth(2)
 

@@ -248,7 +248,11 @@ def _grid(axes: np.ndarray | None, number: int) -> np.ndarray:
     columns = _columns(number)
     rows = -(-number // columns)
     figure, made = pyplot().subplots(
-        rows, columns, figsize=(3.6 * columns + 1.6, 1.5 * rows + 1.0), squeeze=False, sharex=True
+        rows,
+        columns,
+        figsize=((6.6, 8.8)[columns - 1], 1.5 * rows + 1.0),
+        squeeze=False,
+        sharex=True,
     )
     for extra in made.ravel()[number:]:
         figure.delaxes(extra)
