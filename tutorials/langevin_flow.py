@@ -9,8 +9,8 @@
 # where they are not.
 #
 # Runs as a notebook, or with `python tutorials/langevin_flow.py --out FOLDER` (about four minutes).
-# Models train for 600 steps here instead of their 6000; `--steps 6000` takes twenty minutes, and what it
-# gives is in `BENCHMARK` below.
+# Models train for 600 steps here instead of their 6000; `--steps 6000` takes twenty minutes, and
+# what it gives is in `BENCHMARK` below.
 
 # %%
 import argparse
