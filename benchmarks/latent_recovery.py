@@ -37,7 +37,7 @@ N_UNITS, HELD_OUT = 60, 15
 BIN, TRIAL, N_TRIALS, N_TEST = 0.02, 1.5, 200, 40
 N_SEEDS = 3
 #: Runs behind the true rates, and seconds of latents before each, so that it forgets its start.
-N_RUNS, LEAD = 200, 0.5
+N_RUNS, LEAD = 100, 0.5
 #: The one oscillator whose constants are asked for: Hz, s.
 FREQUENCY, COHERENCE = 3.0, 0.5
 PROCESSES: dict[str, tuple[Any, str]] = {
