@@ -9,8 +9,8 @@
 # where they are not.
 #
 # Runs as a notebook, or with `python tutorials/langevin_flow.py --out FOLDER` (about four minutes).
-# Models train for 600 steps here instead of their 8000; `--steps 8000` takes some ten minutes on an idle core, and
-# what it gives is in `BENCHMARK` below.
+# Models train for 600 steps here instead of their 8000; `--steps 8000` takes some ten minutes on an
+# idle core, and what it gives is in `BENCHMARK` below.
 
 # %%
 import argparse
