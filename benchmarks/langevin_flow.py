@@ -350,7 +350,7 @@ def our_steps(out: Path, hidden: int, batch: int, bins: int, read: int, variant:
     import neurokit_sdr as nks
     from neurokit_sdr.generative import _steps
 
-    # Whole batches whether a tenth or a fifth of the trials is set apart for validation.
+    # Whole batches when a tenth of the trials is set apart for validation.
     count = np.random.default_rng(0).poisson(0.2, (10 * batch, bins, 60))
     width = 0.01
     data = xr.Dataset(
@@ -384,6 +384,7 @@ def our_steps(out: Path, hidden: int, batch: int, bins: int, read: int, variant:
         n_hidden=hidden,
         batch_size=batch,
         n_steps=2 * STEPS,
+        validation_fraction=0.1,
     )
     model.fit(data, rng=0, progress=False)
     report = {
