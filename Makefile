@@ -43,6 +43,7 @@ bench: setup
 	$(BIN)/python benchmarks/memories.py
 	$(BIN)/python benchmarks/latent_metrics.py
 	$(BIN)/python benchmarks/langevin_flow.py
+	$(BIN)/python benchmarks/latent_recovery.py
 
 clean:
 	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache benchmarks/.environments
