@@ -665,6 +665,11 @@ def test_a_long_forecast_reaches_the_mean_rates_of_the_prior(seed):
 def test_a_forecast_goes_on_from_each_trials_own_end(seed):
     time_step = 1e-3
     known, loading = linear_flow(seed, time_step)
+    # The first velocity is N(mean, sd^2) with both from an encoder's state within (-1, 1); what the
+    # bath adds in 22 such steps has a variance of 22 times twice the step.
+    first = known._trained().first
+    _, _, mean, log_sd = np.split(np.abs(first.weight).sum(axis=0) + np.abs(first.bias), 4)
+    fastest = (mean + N_ERRORS * np.exp(np.minimum(log_sd, core.LARGEST_LOG_SD)) + 1).max()
     data = recording(seed).isel(trial=slice(2), time=slice(N_WINDOW)).drop_vars("forward")
     lengths = np.array([N_WINDOW, 9])
     data["trial_length"] = ("trial", lengths, {"units": "1"})
@@ -674,10 +679,9 @@ def test_a_forecast_goes_on_from_each_trials_own_end(seed):
     for i, length in enumerate(lengths):
         known_bins = np.isfinite(rate[i]).all(axis=-1)
         np.testing.assert_array_equal(known_bins, np.arange(N_WINDOW + 5) < length + 5)
-        # In a step z moves by the step's length times the velocity: that is standard normal in
-        # the prior, that of the first state has the posterior's mean and sd on top.
+        # In a step z moves by the step's length times the velocity, and that is bounded.
         step = np.abs(np.log(rate[i, length] / rate[i, length - 1]))
-        assert (step <= time_step * 20 * np.abs(loading).sum(axis=0)).all()
+        assert (step <= time_step * fastest * np.abs(loading).sum(axis=0)).all()
     # Far from what another trial says there.
     assert np.abs(np.log(rate[0, 8] / rate[1, 8])).max() > 0.05
 
@@ -797,8 +801,9 @@ def test_one_long_trial_of_two_units():
     assert np.isfinite(result["gradient_norm"]).all()
     np.testing.assert_array_equal(result["weight"], result["last_weight"])
     assert trained.predict(data)["expected_count"].dims == ("time", "unit")
-    # Units that know nothing of each other: hidden counts cannot be told from the others. Five
-    # standard errors of the score; a count x of rate r gains (x - r) d - r d^2 / 2 by d in log r.
+    # Units that know nothing of each other: of hidden counts x with rate r a prediction that is off
+    # by d in log r gains (x - r) d less something, whose sum has the variance sum r d^2. Four small
+    # steps from the mean rate d is below 1.
     assert trained.score(data) < 5 / np.sqrt(count.sum()) / np.log(2)
 
 
@@ -829,9 +834,7 @@ def test_data_that_cannot_be():
         fit(data.assign(observed=(("trial", "time"), np.zeros((N_TRIALS, N_BINS), bool))))
     with pytest.raises(SchemaError, match="mark missing bins with a boolean variable 'observed"):
         fit(data.assign(count=data["count"].where(data["count"] > 0)))
-    with pytest.raises(
-        SchemaError, match="Expected whole, finite spike counts >= 0, got fractions"
-    ):
+    with pytest.raises(SchemaError, match="Expected whole, finite spike counts >= 0"):
         fit(data.assign(count=data["count"] + 0.5))
 
 
