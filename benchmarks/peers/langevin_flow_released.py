@@ -2,6 +2,7 @@
 
     python langevin_flow_released.py speed REPORT.json --hidden 64 --bins 100 --batch 64
     python langevin_flow_released.py quality REPORT.json PROBLEM.npz ANSWERS.npz --seconds 600
+    python langevin_flow_released.py equality REPORT.json NUMBERS.npz --hidden 16 --batch 5
 
 The code itself (MIT) is no package: it is imported from a checkout, in the folder named by
 ``LANGEVIN_FLOW_SOURCE`` or in ``benchmarks/.environments/LangevinFlow_CCN``. The model, the loss
@@ -16,6 +17,10 @@ validation, plateau) is what Lightning's trainer would do.
 units, then more bins if there are bins to forecast) and ``test_in``. A share of the training
 trials is set apart for the schedule. As in the release's ``make_submission``, log rates are
 averaged over 50 samples; it means to load the best weights and keeps the last, so both are given.
+
+``NUMBERS.npz`` holds what another implementation needs to be compared: weights (``weight/NAME``),
+counts read and predicted, the noise that was drawn, log rates, divergence, loss of the training
+step without dropout, and its gradient (``gradient/NAME``).
 """
 
 from __future__ import annotations
@@ -252,11 +257,64 @@ def quality(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def equality(arguments: argparse.Namespace) -> dict[str, Any]:
+    """One training step without any dropout, with everything that goes in and comes out."""
+    rng = np.random.default_rng(arguments.seed)
+    shape = (arguments.batch, arguments.bins + arguments.forward, arguments.units_out)
+    out = torch.from_numpy(rng.poisson(0.5, shape).astype(np.float32))
+    read = out[:, : arguments.bins, : arguments.units_in].clone()
+    # With all counts kept none has a gradient: the step gives the loss, its parts the gradient.
+    arguments.keep = 1.0
+    model, _, _ = make(arguments, arguments.units_in, arguments.units_out, arguments.forward)
+    with torch.no_grad():
+        # At zero, where it begins, its normalisation has a gradient of 10^14.
+        model.potential.conv_z.normal_()
+    model.eval()
+    model.current_epoch = arguments.epoch
+    drawn: list[torch.Tensor] = []
+    said: list[tuple[torch.Tensor, ...]] = []
+    draw, forward = torch.randn_like, model.forward
+
+    def recorded(like: torch.Tensor) -> torch.Tensor:
+        drawn.append(draw(like))
+        return drawn[-1]
+
+    def heard(*given: Any, **options: Any) -> tuple[torch.Tensor, ...]:
+        said.append(forward(*given, **options))
+        return said[-1]
+
+    torch.randn_like, model.forward = recorded, heard
+    try:
+        loss = model.training_step((read, out, read), 0)
+    finally:
+        torch.randn_like = draw
+    log_rate, _, divergence = said[0]
+    kl_weight = 0.1 * min(arguments.epoch / model.switch_epoch_kl, 1.0)
+    nll = torch.nn.functional.poisson_nll_loss(log_rate, out)
+    (nll + kl_weight * divergence).backward()
+    arrays = {f"weight/{name}": value.numpy() for name, value in model.state_dict().items()}
+    for name, weight in model.named_parameters():
+        arrays[f"gradient/{name}"] = weight.grad.numpy()
+    np.savez(
+        arguments.numbers,
+        read=read.numpy(),
+        counts=out.numpy(),
+        noise=torch.stack(drawn).numpy(),
+        log_rate=log_rate.detach().numpy(),
+        divergence=divergence.detach().numpy(),
+        loss=loss.detach().numpy(),
+        kl_weight=kl_weight,
+        damping=model.gamma,
+        **arrays,
+    )
+    return {"loss": loss.item()}
+
+
 def main() -> None:
     """Run one part and write its report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parts = parser.add_subparsers(required=True)
-    for run in (speed, quality):
+    for run in (speed, quality, equality):
         one = parts.add_parser(run.__name__)
         one.set_defaults(run=run)
         one.add_argument("report", type=Path)
@@ -271,6 +329,11 @@ def main() -> None:
             one.add_argument("--bins", type=int, default=100)
             one.add_argument("--units-in", type=int, default=60)
             one.add_argument("--units-out", type=int, default=60)
+        if run is equality:
+            one.add_argument("numbers", type=Path)
+            one.add_argument("--forward", type=int, default=4, help="bins ahead")
+            one.add_argument("--epoch", type=int, default=250, help="the KL weight rises with it")
+        if run is speed:
             one.add_argument("--steps", type=int, default=15)
             one.add_argument("--warm-up", type=int, default=3)
         one.add_argument("--hidden", type=int, default=64)

@@ -24,7 +24,7 @@ class Look(NamedTuple):
     values
         The loss and its terms.
     gradients
-        Names of the weights whose gradient is not finite.
+        Names of the weights whose gradient is not finite, or too large for its norm to be.
     """
 
     values: dict[str, float]

@@ -230,3 +230,65 @@ def normal_modes(physics: Physics) -> tuple[np.ndarray, np.ndarray]:
     hessian = np.diag(np.asarray(physics.stiffness, float)) + np.asarray(physics.coupling, float)
     square, vectors = np.linalg.eigh(hessian / np.outer(root, root))
     return np.sqrt(np.maximum(square, 0)), vectors / root[:, None]
+
+
+class Modes(NamedTuple):
+    """What acts on some normal modes while all others rest at the origin.
+
+    Attributes
+    ----------
+    potential
+        U, shape (...).
+    force
+        Minus the derivative of U by each mode's amplitude, shape (..., mode).
+    friction
+        Of each mode, per unit of time, shape (mode,).
+    """
+
+    potential: np.ndarray
+    force: np.ndarray
+    friction: np.ndarray
+
+
+def along_modes(physics: Physics, shape: np.ndarray, amplitude: np.ndarray) -> Modes:
+    r"""Return potential, force and friction in the plane (or on the line) of normal modes.
+
+    With :math:`z = \Phi q` and :math:`\Phi^\top M \Phi = I`, amplitudes q have unit mass:
+    :math:`\ddot q = -\partial U / \partial q - \Phi^\top M \Gamma \Phi\, \dot q` but for noise.
+
+    Parameters
+    ----------
+    physics
+        See :class:`Physics`.
+    shape
+        :math:`\Phi`, columns of :func:`normal_modes`, shape (oscillator, mode).
+    amplitude
+        q, shape (..., mode).
+    """
+    z = amplitude @ shape.T
+    mass, rubs = (np.asarray(a, dtype=np.float64) for a in (physics.mass, physics.friction))
+    return Modes(
+        np.asarray(potential(physics, z), dtype=np.float64),
+        np.asarray(force(physics, z), dtype=np.float64) @ shape,
+        np.sum(shape * shape * (mass * rubs)[:, None], axis=0),
+    )
+
+
+def reach(physics: Physics, shape: np.ndarray, energy: float) -> float:
+    r"""Return how far along one mode the potential stays within some energy of its lowest value.
+
+    Parameters
+    ----------
+    physics
+        See :class:`Physics`.
+    shape
+        Of the mode, (oscillator,).
+    energy
+        In the model's units, above 0.
+    """
+    stiffness = np.sum(np.asarray(physics.stiffness, dtype=np.float64) * shape * shape)
+    coupled = np.abs(np.asarray(physics.coupling, dtype=np.float64)).sum() * SATURATION**2 / 2
+    # U >= stiffness a^2 / 2 - coupled, and U(0) = 0 bounds the lowest value from above.
+    line = np.linspace(0, np.sqrt(2 * (energy + coupled) / stiffness), 2001)
+    value = along_modes(physics, shape[:, None], line[:, None]).potential
+    return float(line[np.flatnonzero(value <= value.min() + energy)[-1]])

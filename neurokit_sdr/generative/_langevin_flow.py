@@ -365,8 +365,10 @@ class Loss:
             unseen = jnp.arange(n_units) >= self.n_inputs
             scored &= unseen | ~trials.window[:, :, None]
         output = model(trials, key_run if training else None, training)
-        nll = jnp.exp(output.log_rate) - counts * output.log_rate
-        poisson = jnp.sum(jnp.where(scored, nll, 0.0)) / jnp.maximum(scored.sum(), 1)
+        # Chosen before the exponential: nothing times the slope of an overflow is no number.
+        log_rate = jnp.where(scored, output.log_rate, 0.0)
+        nll = jnp.where(scored, jnp.exp(log_rate) - counts * log_rate, 0.0)
+        poisson = jnp.sum(nll) / jnp.maximum(scored.sum(), 1)
         weight = batch["trial_weight"]
         kl = jnp.sum(weight * output.kl) / weight.sum()
         if not self.kl_per_trial:

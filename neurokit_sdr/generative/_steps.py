@@ -318,13 +318,13 @@ def inspect(
     kl_weight: float,
     key: jax.Array,
 ) -> tuple[dict[str, jax.Array], Any]:
-    """Return the loss and terms of one batch, and which gradients are finite."""
+    """Return the loss and terms of one batch, and which gradients have a finite norm."""
     TRACES["inspect"] += 1
     batch = _batch(program, data, rows, trial_weight)
     (loss, terms), gradient = _gradient(
         program, weights, constants, batch, key, jnp.float32(kl_weight), training
     )
-    finite = jax.tree.map(lambda g: jnp.isfinite(g).all(), gradient)
+    finite = jax.tree.map(lambda g: jnp.isfinite(jnp.vdot(g, g)), gradient)
     return {"loss": loss} | terms, finite
 
 

@@ -20,6 +20,7 @@ from neurokit_sdr.core.likelihood import bits_per_spike
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
 from neurokit_sdr.generative import _langevin as langevin
 from neurokit_sdr.generative import _langevin_flow as core
+from neurokit_sdr.generative._landscape import check_has_potential, landscape
 from neurokit_sdr.generative._rates import (
     Arrays,
     RateModel,
@@ -188,15 +189,15 @@ class LangevinFlow(RateModel):
         latent_path: str = "latents_only",
         covariates: Sequence[str] | None = None,
         time_step: float = 0.5,
-        kl_weight: float = 0.3,
+        kl_weight: float = 0.15,
         coordinated_dropout: float = 0.5,
         dropout: float = 0.05,
-        crop: float = 0.5,
+        crop: float = 0.3,
         learning_rate: float = 2e-3,
         batch_size: int = 16,
-        n_steps: int = 6000,
+        n_steps: int = 8000,
         patience: int = 0,
-        validation_fraction: float = 0.1,
+        validation_fraction: float = 0.05,
     ) -> None:
         self.n_latents = n_latents
         self.n_hidden = n_hidden
@@ -315,7 +316,14 @@ class LangevinFlow(RateModel):
         if isinstance(trained.best, core.Flow) and trained.best.oscillators is not None:
             seconds = result.attrs["bin_size"] / self.time_step
             result = result.merge(_label_physics(trained.best.oscillators.physics(), seconds))
-        result.attrs |= {"best_epoch": trained.best_epoch, "precision": trained.precision}
+        mean_path = self.latent_path != "recurrent_only" and _mean_path_is_better(
+            trained.best, validation, sizes.n_inputs, random_key(seed, "mean_path")
+        )
+        result.attrs |= {
+            "best_epoch": trained.best_epoch,
+            "precision": trained.precision,
+            "mean_path": int(mean_path),
+        }
         self.result_ = results.stamp(
             result,
             estimator=type(self).__name__,
@@ -375,13 +383,44 @@ class LangevinFlow(RateModel):
         return label(_described(said), data, ahead, result)
 
     def _prediction(self, arrays: Arrays) -> Mapping[str, np.ndarray]:
-        return self._rates(arrays, N_DRAWS, self._key())
+        said = self._rates(arrays, N_DRAWS, self._key())
+        if self._check_fitted().attrs.get("mean_path"):
+            said["expected_count"] = np.clip(self._run(arrays).expected_count, *_band(said))
+        return said
 
     def _expected_count(self, arrays: Arrays) -> np.ndarray:
-        return self._rates(arrays, N_DRAWS, self._key())["expected_count"]
+        return self._prediction(arrays)["expected_count"]
 
     def _latent(self, arrays: Arrays) -> np.ndarray:
         return self._run(arrays).latent
+
+    def predict(self, data: xr.Dataset) -> xr.Dataset:
+        """Return the rates of all units in all bins, from the held-in units alone.
+
+        Parameters
+        ----------
+        data
+            ``count([trial,] time, unit)`` with the units of the fit, or the held-in ones of them
+            (the fit decides which), and its bin size. Held-out units and forward bins may be
+            present; they are not read.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``expected_count([trial,] time, unit)`` in spikes per bin, for all units of the fit, in
+            all bins of the input and as many forward bins as the fit had (or the input marks);
+            labelled like the input, NaN beyond a trial's end. The mean over 32 draws from the
+            posterior or, where the fit's validation trials were better predicted so
+            (``attrs["mean_path"]`` of ``result_``), the rates on the path of its means.
+            ``expected_count_low`` and ``expected_count_high``, of the same dims, hold the central
+            95 % of the draws: what is not known about the rates, not the counts' own scatter. (The
+            recurrent control draws nothing and has no band.)
+
+        Raises
+        ------
+        NotFittedError, SchemaError
+        """
+        return super().predict(data)
 
     def transform(self, data: xr.Dataset) -> xr.Dataset:
         """Return the latents behind the counts, and what the decoder makes of them.
@@ -410,6 +449,68 @@ class LangevinFlow(RateModel):
             attrs = {"units": "1", "long_name": f"inferred {name}"}
             variables[name] = (values, f"{name}_dim", attrs)
         return label(variables, data, arrays, self.result_)
+
+    def landscape(
+        self,
+        data: xr.Dataset | None = None,
+        *,
+        plane: str = "positions",
+        modes: int | Sequence[int] | None = None,
+        extent: float | Sequence[float] | None = None,
+        n_points: int = 41,
+    ) -> xr.Dataset:
+        r"""Return a slice of the potential and of the flow, in the plane of normal modes.
+
+        .. math:: z = \Phi q, \qquad
+                  \ddot q_i = -\frac{\partial U}{\partial q_i} - \gamma_i \dot q_i
+
+        Single oscillators are coupled and arbitrary; their normal modes :math:`\Phi`
+        (``result_["mode_shape"]``) move apart from one another near the origin, with
+        ``result_["frequency"]``. All other modes rest at the origin of the slice. Noise, covariates
+        and what the recording tells are not in it: it shows where the dynamics alone would go.
+
+        Parameters
+        ----------
+        data
+            As for :meth:`predict`: the path of its latents, projected on the plane, comes along.
+        plane
+            ``"positions"``, of two modes; or ``"phase"``, position and velocity of one mode.
+        modes
+            Which, by their place in ``result_``: two of them, or one for ``"phase"``. None takes
+            those along which the latents of the data vary most, without data the slowest.
+        extent
+            Half the width and half the height, a number or one for each. None shows up to five
+            thermal energies above the lowest point, and all of the data's latents.
+        n_points
+            Points of the grid along each axis.
+
+        Returns
+        -------
+        xarray.Dataset
+            Of ``"positions"``: ``potential(other_position, position)``, zero at the origin, in
+            thermal energies kT, and minus its gradient, ``force`` and ``other_force``. Of
+            ``"phase"``: ``energy(velocity, position)``, potential and kinetic, in kT, and the flow
+            without noise, ``position_rate`` and ``velocity_rate`` in 1/s. Of both:
+            ``trajectory([trial,] time, axis)`` of the data, and the modes as ``attrs["modes"]``.
+            Positions and velocities are in the model's units.
+
+        Raises
+        ------
+        NotFittedError, SchemaError
+        ParameterError
+            If a parameter is out of range, or the model has no potential that confines.
+        """
+        result = self._check_fitted()
+        check_has_potential(result, self.variant, self.latent_path)
+        return landscape(
+            result,
+            self.time_step,
+            None if data is None else self.transform(data)["latent"],
+            plane=plane,
+            modes=modes,
+            extent=extent,
+            n_points=n_points,
+        )
 
     def _draw(
         self, lengths: Sequence[int], generator: np.random.Generator
@@ -500,8 +601,8 @@ class LangevinFlow(RateModel):
         for number in range(N_HIDDEN):
             hidden = part == number
             shown = np.where(hidden, 0, arrays.inputs * (N_HIDDEN / (N_HIDDEN - 1)))
-            rates = self._rates(arrays._replace(inputs=shown), N_DRAWS, self._key())
-            expected[hidden] = rates["expected_count"][:, : arrays.n_window][hidden]
+            rates = self._expected_count(arrays._replace(inputs=shown))
+            expected[hidden] = rates[:, : arrays.n_window][hidden]
         count = np.where(arrays.seen[:, :, None], arrays.inputs, np.nan)
         return bits_per_spike(expected, count)
 
@@ -578,11 +679,14 @@ class LangevinFlow(RateModel):
 
     # -- predictions ----------------------------------------------------------------------------
 
+    def _batch(self, arrays: Arrays) -> dict[str, np.ndarray]:
+        return _batch(_scaled(arrays, self.result_))
+
     def _run(self, arrays: Arrays) -> _Pass:
         """What the network says on the path of the posterior's means."""
-        network, chunks = self._trained(), self._chunks(arrays)
+        network, n_trials = self._trained(), len(arrays.inputs)
+        chunks = _chunks(self._batch(arrays), int(arrays.held_in.sum()))
         outputs = [core.run(network, trials, None) for trials in chunks]
-        n_trials = len(arrays.inputs)
         log_rate, latent, factor = (
             np.concatenate([np.asarray(o, dtype=np.float64) for o in each])[:n_trials]
             for each in list(zip(*outputs, strict=True))[:3]
@@ -591,36 +695,63 @@ class LangevinFlow(RateModel):
         expected[:, :, _order(arrays.held_in)] = np.exp(log_rate)
         return _Pass(expected, latent, factor)
 
-    def _chunks(self, arrays: Arrays) -> Iterator[core.Trials]:
-        """Trials in parts of one size (few: the next power of two), so that one is compiled."""
-        batch = _batch(_scaled(arrays, self.result_))
-        n_trials = len(batch["counts"])
-        size = min(CHUNK, 1 << (n_trials - 1).bit_length())
-        for start in range(0, n_trials, size):
-            rows = np.minimum(np.arange(start, start + size), n_trials - 1)
-            part = {name: jnp.asarray(values[rows]) for name, values in batch.items()}
-            yield core.make_trials(part, int(arrays.held_in.sum()))
-
     def _rates(self, arrays: Arrays, n_draws: int, key: jax.Array) -> dict[str, np.ndarray]:
         """Mean and band of the rates over draws from the posterior, (trial, bin, unit)."""
         if self.latent_path == "recurrent_only":
             return {"expected_count": self._run(arrays).expected_count}
-        network, keys = self._trained(), jax.random.split(key, n_draws)
+        network, order = self._trained(), _order(arrays.held_in)
         parts = []
-        for number, trials in enumerate(self._chunks(arrays)):
-            drawn = np.stack(
-                [
-                    np.exp(core.run(network, trials, jax.random.fold_in(k, number)).log_rate)
-                    for k in keys
-                ]
-            )
+        for drawn in _draws(network, self._batch(arrays), int(arrays.held_in.sum()), n_draws, key):
             parts.append([drawn.mean(axis=0), *np.quantile(drawn, BAND, axis=0)])
-        n_trials, order = len(arrays.inputs), _order(arrays.held_in)
         found = {}
         for name, chunks in zip(_VARIABLES, zip(*parts, strict=True), strict=True):
             found[name] = np.empty(arrays.counts.shape)
-            found[name][:, :, order] = np.concatenate(chunks)[:n_trials]
+            found[name][:, :, order] = np.concatenate(chunks)[: len(arrays.inputs)]
         return found
+
+
+def _chunks(batch: dict[str, np.ndarray], n_inputs: int) -> Iterator[core.Trials]:
+    """Trials in parts of one size (few: the next power of two), so that one is compiled."""
+    n_trials = len(batch["counts"])
+    size = min(CHUNK, 1 << (n_trials - 1).bit_length())
+    for start in range(0, n_trials, size):
+        rows = np.minimum(np.arange(start, start + size), n_trials - 1)
+        part = {name: jnp.asarray(values[rows]) for name, values in batch.items()}
+        yield core.make_trials(part, n_inputs)
+
+
+def _draws(
+    network: Any, batch: dict[str, np.ndarray], n_inputs: int, n_draws: int, key: jax.Array
+) -> Iterator[np.ndarray]:
+    """Rates of draws from the posterior, (draw, trial, bin, unit), a part of the trials each."""
+    keys = jax.random.split(key, n_draws)
+    for number, trials in enumerate(_chunks(batch, n_inputs)):
+        at = [jax.random.fold_in(k, number) for k in keys]
+        yield np.stack([np.exp(core.run(network, trials, k).log_rate) for k in at])
+
+
+def _mean_path_is_better(
+    network: Any, batch: dict[str, np.ndarray] | None, n_inputs: int, key: jax.Array
+) -> bool:
+    """Whether the path of the posterior's means predicts unseen counts better than the draws do.
+
+    The mean over draws is the right prediction under a right posterior; under one that is too wide
+    it blurs. Without validation trials, or counts in them that are not read, nothing is known.
+    """
+    if batch is None:
+        return False
+    n_trials, n_bins, n_units = batch["counts"].shape
+    ahead = np.arange(n_bins) >= batch["n_window"][:, None]
+    scored = (np.arange(n_units) >= n_inputs) | ahead[:, :, None]
+    scored &= batch["observed"][:, :, None]
+    if not scored.any():
+        return False
+    paths = [np.exp(core.run(network, t, None).log_rate) for t in _chunks(batch, n_inputs)]
+    drawn = [d.mean(axis=0) for d in _draws(network, batch, n_inputs, N_DRAWS, key)]
+    means, blurred = (np.concatenate(each)[:n_trials][scored] for each in (paths, drawn))
+    count = batch["counts"][scored]
+    gain = count * np.log((means + 1e-9) / (blurred + 1e-9)) - (means - blurred)
+    return bool(gain.sum() > 0)
 
 
 _VARIABLES = {
@@ -628,6 +759,10 @@ _VARIABLES = {
     "expected_count_low": "2.5 % of draws from the posterior lie below",
     "expected_count_high": "2.5 % of draws from the posterior lie above",
 }
+
+
+def _band(said: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    return said["expected_count_low"], said["expected_count_high"]
 
 
 def _described(values: Mapping[str, np.ndarray]) -> dict[str, tuple[np.ndarray, str, dict]]:

@@ -117,6 +117,16 @@ def check_axes(ax: Any, name: str) -> None:
         )
 
 
+def given_axes(axes: np.ndarray, number: int) -> np.ndarray:
+    """The given Axes as a flat array, once they are as many as there are panels."""
+    given = np.array(axes, dtype=object).ravel()
+    if given.size != number:
+        raise ParameterError(f"Expected {number} axes, one per panel, got {given.size}.")
+    for panel in given:
+        check_axes(panel, "axes")
+    return given
+
+
 def require(data: Any, name: str, dims: Sequence[tuple[str, ...]], hint: str) -> xr.DataArray:
     """Return a variable of a Dataset once it is there, with one of the given dimensions.
 
