@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import neurokit_sdr as nks
 
@@ -121,11 +122,41 @@ def test_ceiling_is_what_the_truth_scores(study, seed):
     random = np.random.default_rng(seed)
     rate = 0.3 * np.exp(0.5 * random.normal(size=(40, 75, study.N_UNITS)))
     halves = [random.poisson(100 * rate) / 100 for _ in range(2)]
-    found = study.ceiling({"first": halves[0], "second": halves[1]})
-    scored = nks.validation.rate_r2(rate, (halves[0] + halves[1]) / 2)
+    held_out = np.arange(study.N_UNITS) >= 45
+    found = study.ceiling({"first": halves[0], "second": halves[1]}, held_out)
+    mean = (halves[0] + halves[1]) / 2
+    scored = nks.validation.rate_r2(rate, mean)
+    unseen = nks.validation.rate_r2(rate[..., held_out], mean[..., held_out])
     # Of 3000 bins a variance is known to sqrt(2 / 3000), and so is its share of the total.
     assert abs(found["rate_pooled"] - scored.pooled) < 5 * np.sqrt(2 / 3000) * (1 - scored.pooled)
+    assert abs(found["rate_held_out"] - unseen.pooled) < 5 * np.sqrt(2 / 3000) * (1 - unseen.pooled)
     assert abs(found["rate_median"] - scored.median) < 5 * np.sqrt(2 / 3000) * (1 - scored.median)
+
+
+def test_best_score_is_that_of_the_rates_behind_the_runs(study, seed):
+    random = np.random.default_rng(seed)
+    phase = random.uniform(0, 2 * np.pi, (40, 1, study.N_UNITS))
+    rate = 0.15 * np.exp(0.7 * np.sin(2 * np.pi * np.arange(75)[:, None] / 75 + phase))
+    half = study.N_RUNS // 2
+    first, second = (random.poisson(half * rate) / half for _ in range(2))
+    counts = xr.Dataset(
+        {"count": (("trial", "time", "unit"), random.poisson(rate), {"units": "1"})},
+        coords={
+            "time": ("time", WIDTH * (np.arange(75) + 0.5), {"units": "s"}),
+            "unit": np.arange(study.N_UNITS),
+            "held_in": ("unit", np.arange(study.N_UNITS) < 45),
+            "forward": ("time", np.zeros(75, dtype=bool)),
+        },
+        attrs={"bin_size": WIDTH},
+    )
+    exact = counts["count"].copy(data=rate).rename("expected_count")
+    best = nks.validation.co_bits_per_spike(exact, counts)
+    found = study.best_score({"first": first, "second": second}, counts)
+    # The runs' error, of variance rate / runs in each count, meets the counts' own: the sum of
+    # their products by 1 / rate has the variance (number of counts) / runs. Smoothing lowers it.
+    n_counts, spikes = 40 * 75 * 15, float(counts["count"][..., 45:].sum())
+    error = np.sqrt(n_counts / study.N_RUNS) / (spikes * np.log(2))
+    assert abs(found - best) < 5 * error
 
 
 @pytest.fixture(scope="module")
