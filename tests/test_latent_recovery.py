@@ -168,6 +168,7 @@ def known(study):
     return study.with_physics(short, FREQUENCY, 2 / COHERENCE), counts
 
 
+@pytest.mark.slow
 def test_modes_of_a_flow_with_known_physics(study, known):
     model, counts = known
     found = study.modes(model, counts)
