@@ -186,6 +186,7 @@ def test_modes_of_a_flow_with_known_physics(study, known):
     assert abs(friction - 2 / COHERENCE) < 5 * 2 * error
 
 
+@pytest.mark.slow
 def test_known_physics_is_what_the_network_has(known):
     model, _ = known
     layout = json.loads(model.result_["weight"].attrs["layout"])
