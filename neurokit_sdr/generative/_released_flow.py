@@ -11,8 +11,10 @@ Re-implemented from the equations of the code of Song, Keller, Yue, Perona and W
   :math:`2\gamma` for its logarithm;
 - positions, velocities and the recurrent state are decoded together.
 
-One thing differs: the kernel starts from small random numbers. Released, it starts at zero, where
-the gradient of its normalisation is 10^14.
+Three things differ. The kernel starts from small random numbers: released, it starts at zero, where
+the gradient of its normalisation is 10^14. There is no penalty on the weights, which the released
+trainer raises to 2e-5. And the Poisson term is averaged over the counts that are scored, not over
+all, so that with half of them kept the divergence weighs about three quarters as much.
 """
 
 from __future__ import annotations
