@@ -348,7 +348,7 @@ def our_steps(out: Path, hidden: int, batch: int, bins: int, read: int, variant:
     import xarray as xr
 
     import neurokit_sdr as nks
-    from neurokit_sdr.generative import _steps
+    from neurokit_sdr.engines.training import steps as _steps
 
     # Whole batches when a tenth of the trials is set apart for validation.
     count = np.random.default_rng(0).poisson(0.2, (10 * batch, bins, 60))

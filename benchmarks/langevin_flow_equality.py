@@ -21,9 +21,9 @@ from _latent_models import CLONE, PEERS, SOURCE
 from _tools import RESULTS, print_table, run_json, versions, write_json
 from make_environments import environment_is_current, environment_python
 
-from neurokit_sdr.generative._langevin_flow import Loss
-from neurokit_sdr.generative._networks import GRU, LayerNorm, Linear, TransformerLayer
-from neurokit_sdr.generative._released_flow import ReleasedFlow
+from neurokit_sdr.generative.langevin_flow.network import Loss
+from neurokit_sdr.generative.langevin_flow.released import ReleasedFlow
+from neurokit_sdr.generative.networks import GRU, LayerNorm, Linear, TransformerLayer
 
 #: Hidden units, trials, bins, bins ahead, units read, units predicted.
 SIZES = [(16, 5, 20, 4, 12, 15), (64, 8, 100, 0, 45, 60), (64, 3, 35, 10, 20, 20)]

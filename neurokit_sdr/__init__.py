@@ -15,13 +15,24 @@ from typing import Any
 
 from neurokit_sdr._version import __version__ as __version__
 
-_ROOMS = ("core", "io", "snn", "sdr", "analysis", "generative", "validation", "plotting")
+_ROOMS = (
+    "core",
+    "preprocessing",
+    "engines",
+    "io",
+    "snn",
+    "sdr",
+    "analysis",
+    "generative",
+    "validation",
+    "plotting",
+)
 _FUNCTIONS = {
-    "bin_spikes": "neurokit_sdr.core.binning",
-    "concat_trials": "neurokit_sdr.core.binning",
-    "bin_signal": "neurokit_sdr.core.signals",
-    "epoch": "neurokit_sdr.core.signals",
-    "bandpass": "neurokit_sdr.core.signals",
+    "bin_spikes": "neurokit_sdr.preprocessing.binning",
+    "concat_trials": "neurokit_sdr.preprocessing.binning",
+    "bin_signal": "neurokit_sdr.preprocessing.signals",
+    "epoch": "neurokit_sdr.preprocessing.signals",
+    "bandpass": "neurokit_sdr.preprocessing.signals",
     "save": "neurokit_sdr.io.store",
     "load": "neurokit_sdr.io.store",
     "save_result": "neurokit_sdr.core.results",

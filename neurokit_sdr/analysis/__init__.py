@@ -11,16 +11,24 @@ from neurokit_sdr.core.errors import MissingDependencyError
 
 try:
     from neurokit_sdr.analysis.behavior import states_by_position as states_by_position
-    from neurokit_sdr.analysis.connectivity import (
+    from neurokit_sdr.analysis.connectivity.estimators import (
         challenge_partial_correlation as challenge_partial_correlation,
     )
-    from neurokit_sdr.analysis.connectivity import coupled_poisson_glm as coupled_poisson_glm
-    from neurokit_sdr.analysis.connectivity import cross_correlogram_peak as cross_correlogram_peak
-    from neurokit_sdr.analysis.connectivity import lag_profile as lag_profile
-    from neurokit_sdr.analysis.connectivity import lagged_correlation as lagged_correlation
-    from neurokit_sdr.analysis.connectivity import partial_correlation as partial_correlation
-    from neurokit_sdr.analysis.connectivity import transfer_entropy as transfer_entropy
-    from neurokit_sdr.analysis.hmm_glm import HMMGLM as HMMGLM
+    from neurokit_sdr.analysis.connectivity.estimators import (
+        coupled_poisson_glm as coupled_poisson_glm,
+    )
+    from neurokit_sdr.analysis.connectivity.estimators import (
+        cross_correlogram_peak as cross_correlogram_peak,
+    )
+    from neurokit_sdr.analysis.connectivity.estimators import lag_profile as lag_profile
+    from neurokit_sdr.analysis.connectivity.estimators import (
+        lagged_correlation as lagged_correlation,
+    )
+    from neurokit_sdr.analysis.connectivity.estimators import (
+        partial_correlation as partial_correlation,
+    )
+    from neurokit_sdr.analysis.connectivity.estimators import transfer_entropy as transfer_entropy
+    from neurokit_sdr.analysis.hmm_glm.model import HMMGLM as HMMGLM
 except ModuleNotFoundError as error:
     raise MissingDependencyError(
         f"Models need {error.name}: pip install 'neurokit-sdr[analysis]'."

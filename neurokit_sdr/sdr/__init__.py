@@ -47,7 +47,7 @@ from neurokit_sdr.sdr.requirements import required_threshold as required_thresho
 from neurokit_sdr.sdr.requirements import tolerated_activity as tolerated_activity
 from neurokit_sdr.sdr.requirements import tolerated_noise as tolerated_noise
 from neurokit_sdr.sdr.requirements import tolerated_patterns as tolerated_patterns
-from neurokit_sdr.sdr.sparsey import Sparsey as Sparsey
+from neurokit_sdr.sdr.sparsey.model import Sparsey as Sparsey
 from neurokit_sdr.sdr.theory import capacity as capacity
 from neurokit_sdr.sdr.theory import false_negative_probability as false_negative_probability
 from neurokit_sdr.sdr.theory import false_positive_probability as false_positive_probability

@@ -18,6 +18,7 @@ except ImportError as error:
         "Simulating needs numba: pip install 'neurokit-sdr[analysis]'."
     ) from error
 
+from neurokit_sdr.engines.poisson.kernels import exponential_kernel as exponential_kernel
 from neurokit_sdr.snn import observe as observe
 from neurokit_sdr.snn.activity import interval_statistics as interval_statistics
 from neurokit_sdr.snn.activity import population_rate as population_rate
@@ -46,7 +47,6 @@ from neurokit_sdr.snn.neurons import HodgkinHuxley as HodgkinHuxley
 from neurokit_sdr.snn.neurons import Izhikevich as Izhikevich
 from neurokit_sdr.snn.plasticity import PairRule as PairRule
 from neurokit_sdr.snn.plasticity import vogels_rule as vogels_rule
-from neurokit_sdr.snn.point_process import exponential_kernel as exponential_kernel
 from neurokit_sdr.snn.point_process import (
     simulate_switching_population as simulate_switching_population,
 )

@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit
 from numba.extending import overload
 
-from neurokit_sdr.core.vector_math import exp
+from neurokit_sdr.engines.vector_math import exp
 
 #: The fast exp is exact for arguments within this range.
 _EXP_LIMIT = 690.0

@@ -6,9 +6,10 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core import schema
+from neurokit_sdr.core.arguments import as_numbers
 from neurokit_sdr.core.errors import ParameterError, SchemaError
 from neurokit_sdr.core.estimator import Interval
-from neurokit_sdr.snn.synapses import as_numbers, check_memory
+from neurokit_sdr.snn.synapses import check_memory
 
 
 def _window(data: xr.Dataset, window: tuple[float, float] | None) -> tuple[float, float]:

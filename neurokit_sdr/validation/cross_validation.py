@@ -12,11 +12,11 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core import schema
-from neurokit_sdr.core.binning import concat_trials
 from neurokit_sdr.core.errors import ConvergenceWarning, ParameterError, SchemaError
 from neurokit_sdr.core.estimator import Estimator, Interval
 from neurokit_sdr.core.parallel import map_tasks
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
+from neurokit_sdr.preprocessing.binning import concat_trials
 
 
 class Fold(NamedTuple):

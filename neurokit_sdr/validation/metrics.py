@@ -21,8 +21,9 @@ import numpy as np
 import xarray as xr
 from scipy.ndimage import gaussian_filter1d
 
-from neurokit_sdr.core import likelihood, schema
+from neurokit_sdr.core import schema
 from neurokit_sdr.core.errors import ParameterError, SchemaError
+from neurokit_sdr.engines.poisson import score as likelihood
 from neurokit_sdr.validation import _labelled, _metrics
 
 
@@ -53,7 +54,7 @@ def bits_per_spike(expected_count: Any, count: Any) -> float:
 
     See Also
     --------
-    neurokit_sdr.core.likelihood.bits_per_spike : The equation.
+    neurokit_sdr.engines.poisson.score.bits_per_spike : The equation.
 
     Examples
     --------

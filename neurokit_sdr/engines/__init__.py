@@ -1,0 +1,1 @@
+"""How models are fitted: recursions, likelihoods, solvers, chains and training. Knows no model."""

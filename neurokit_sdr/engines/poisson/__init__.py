@@ -1,0 +1,1 @@
+"""Poisson counts: rates and their derivatives, history kernels, bits per spike."""

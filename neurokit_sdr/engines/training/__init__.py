@@ -1,0 +1,1 @@
+"""Training by gradients, for every model whose parameters are a network."""

@@ -1,0 +1,840 @@
+"""Langevin flow: latents that move like coupled oscillators in a heat bath, and rates from them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from neurokit_sdr._version import __version__
+from neurokit_sdr.core import results
+from neurokit_sdr.core.checkpoint import Checkpoint
+from neurokit_sdr.core.errors import ParameterError
+from neurokit_sdr.core.estimator import Constraint, Interval, Names, Options
+from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
+from neurokit_sdr.engines.poisson.score import bits_per_spike
+from neurokit_sdr.engines.training.steps import random_key
+from neurokit_sdr.engines.training.train import Settings, history_dataset, train
+from neurokit_sdr.engines.training.weights import from_flat, to_flat
+from neurokit_sdr.generative.langevin_flow import equations as langevin
+from neurokit_sdr.generative.langevin_flow import network as core
+from neurokit_sdr.generative.langevin_flow.landscape import check_has_potential, landscape
+from neurokit_sdr.generative.langevin_flow.released import ReleasedFlow
+from neurokit_sdr.generative.rates import (
+    Arrays,
+    RateModel,
+    begin_result,
+    evaluation_arrays,
+    label,
+    training_arrays,
+)
+
+#: Draws from the posterior behind a prediction and its band, which holds the central 95 %.
+N_DRAWS, BAND = 32, (0.025, 0.975)
+
+#: Trials per call of the network in predictions.
+CHUNK = 64
+
+#: Parts that the counts are hidden in, one after another, where no unit was held out.
+N_HIDDEN = 5
+
+#: Share of the training over which the KL weight rises; the released code takes 500 epochs.
+KL_RISE, RELEASED_KL_RISE = 0.2, 500
+
+#: Largest norm of a gradient, and decay per step of the averaged weights that are kept.
+GRADIENT_CLIP, AVERAGE = 1.0, 0.995
+
+#: Released damping per step.
+DAMPING = 0.55
+
+
+class _Pass(NamedTuple):
+    """Expected counts, latents and factors, each (trial, bin, ...)."""
+
+    expected_count: np.ndarray
+    latent: np.ndarray
+    factor: np.ndarray
+
+
+class LangevinFlow(RateModel):
+    r"""Sequential variational autoencoder whose latents follow underdamped Langevin dynamics.
+
+    .. math::
+
+       dz = v\,dt, \qquad m\,dv = (-\nabla U(z) + B u_t)\,dt - \gamma m v\,dt +
+       \sqrt{2\gamma m k_B T}\,dW, \qquad
+       x_{tn} \sim \mathrm{Poisson}\big(e^{\,g_n(z, v)_t}\big)
+
+       U(z) = \tfrac12\sum_i k_i z_i^2 + \tfrac12 s^\top S s, \qquad s_i = 2\tanh(z_i/2)
+
+    Positions z and velocities v are those of ``n_latents`` oscillators in four groups; S couples
+    neighbours along a group and groups at the same place (a convolution kernel over three
+    places). U is bounded below and confines whatever S is. Steps are BAOAB, of second order. The
+    decoder g is one transformer layer over the bins of a trial on top of a linear map. Posterior:
+    a recurrent network reads the trial in both directions and drives the same dynamics, so that
+    given the past each velocity is Gaussian and the divergence from the prior is exact. Trained on
+    the evidence lower bound with coordinated dropout.
+
+    Parameters
+    ----------
+    n_latents
+        Oscillators, a multiple of 4. (Latents are twice as many: positions and velocities.)
+    n_hidden
+        Units of the recurrent network in each direction, and width of the decoder; even.
+    variant
+        ``"paper"``, the model above, or ``"released"``: the authors' code as it is, with its
+        integrator, unbounded potential and divergence, described in
+        ``generative/_released_flow.py``. It takes ``n_latents = n_hidden`` whatever is said.
+    latent_path
+        What the decoder reads: ``"latents_only"``; ``"full"``, the recurrent state beside them as
+        published; or ``"recurrent_only"``, the control without any latent.
+    covariates
+        Names of variables ``([trial,] [time])`` of the data, such as a stimulus or behaviour: they
+        push the latents (:math:`u_t`, scaled to unit variance) and are read by the posterior. Not
+        in the released variant.
+    time_step
+        :math:`\Delta`, the model's units of time per bin.
+    kl_weight
+        Of the divergence, at the end of its rise over a fifth of the training. Below 1 the latents
+        say more than the evidence lower bound allows, and predict held-out units better. (The
+        released code has 0.1 on a scale of its own, and 500 epochs.)
+    coordinated_dropout
+        Probability that a count is hidden from the encoder in a training step; hidden counts (and
+        as large a share of the others) are what the gradient is taken of.
+    dropout
+        Rate of plain dropout in the encoder's state and the decoder.
+    crop
+        Share of trials of which a step takes a random window, a quarter of the trial or longer.
+        Without it the model learns the conditions by heart.
+    learning_rate
+        Largest; it rises over 5 % of the steps and falls to zero as a cosine. (The released
+        variant lowers it on plateaus.)
+    batch_size
+        Trials per step at most.
+    n_steps
+        Steps in all, rounded up to whole passes over the trials.
+    patience
+        Passes without a better validation before training stops early; 0 for never.
+    validation_fraction
+        Share of the trials that only choose the best weights.
+
+    Attributes
+    ----------
+    result_ : xarray.Dataset
+        ``weight(parameter)`` (best on validation) and ``last_weight(parameter)`` with the layout
+        of the network in their attributes; of the paper's variant ``stiffness(oscillator)``,
+        ``mass(oscillator)``, ``temperature(scalar)`` in the model's units, ``friction(oscillator)``
+        in 1/s, ``coupling(oscillator, other_oscillator)``, ``frequency(mode)`` in Hz and
+        ``mode_shape(oscillator, mode)`` of small oscillations about the origin;
+        ``covariate_mean(covariate)``, ``covariate_sd(covariate)``; and the history
+        ``loss(epoch)``, ``poisson(epoch)``, ``kl(epoch)``, ``validation_loss(epoch)``,
+        ``validation_poisson(epoch)``, ``validation_kl(epoch)`` (nats per count, without
+        :math:`\log x!`), ``learning_rate(epoch)``, ``kl_weight(epoch)`` and
+        ``gradient_norm(epoch)``.
+
+    Notes
+    -----
+    Song, Keller, Yue, Perona and Welling, *Langevin Flows for Modeling Neural Latent Dynamics*,
+    CCN 2025, arXiv 2507.11531. We differ from their released code: the potential confines, the
+    integrator is consistent with the equation, the divergence is exact, the encoder reads each bin
+    once and in both directions, the decoder does not see the recurrent state (with it the latents
+    stay at their prior and the state carries the data: ``latent_path="full"``), its nonlinear part
+    is left out of a share of the training trials, and trials are cropped.
+
+    Missing bins (``observed`` false) are hidden from the encoder and not scored; the dynamics run
+    through them. Bins marked ``forward`` are predicted by the dynamics from the window's end.
+
+    Examples
+    --------
+    >>> import neurokit_sdr as nks
+    >>> network = nks.snn.latent_driven(12, latents="oscillator", rng=0)
+    >>> session = nks.snn.simulate(network, 4.0, rng=0, progress=False)
+    >>> counts = nks.bin_spikes(session, bin_size=0.05)
+    >>> model = nks.generative.LangevinFlow(n_latents=4, n_hidden=8, n_steps=4)
+    >>> model = model.fit(counts, rng=0, progress=False)
+    >>> dict(model.predict(counts)["expected_count"].sizes)
+    {'time': 80, 'unit': 12}
+    """
+
+    _allowed: ClassVar[Mapping[str, Constraint]] = {
+        "n_latents": Interval(int, 4),
+        "n_hidden": Interval(int, 2),
+        "variant": Options("paper", "released"),
+        "latent_path": Options(*core.LATENT_PATHS),
+        "covariates": Names(),
+        "time_step": Interval(float, 0, 2, open_low=True),
+        "kl_weight": Interval(float, 0),
+        "coordinated_dropout": Interval(float, 0, 0.95),
+        "dropout": Interval(float, 0, 0.95),
+        "crop": Interval(float, 0, 1),
+        "learning_rate": Interval(float, 0, 1, open_low=True),
+        "batch_size": Interval(int, 1),
+        "n_steps": Interval(int, 1),
+        "patience": Interval(int, 0),
+        "validation_fraction": Interval(float, 0, 0.9),
+    }
+    _needed: ClassVar[dict[str, tuple[str, ...]]] = {"weight": ("parameter",)}
+
+    def __init__(
+        self,
+        *,
+        n_latents: int = 32,
+        n_hidden: int = 64,
+        variant: str = "paper",
+        latent_path: str = "latents_only",
+        covariates: Sequence[str] | None = None,
+        time_step: float = 0.5,
+        kl_weight: float = 0.15,
+        coordinated_dropout: float = 0.5,
+        dropout: float = 0.05,
+        crop: float = 0.3,
+        learning_rate: float = 2e-3,
+        batch_size: int = 16,
+        n_steps: int = 8000,
+        patience: int = 0,
+        validation_fraction: float = 0.05,
+    ) -> None:
+        self.n_latents = n_latents
+        self.n_hidden = n_hidden
+        self.variant = variant
+        self.latent_path = latent_path
+        self.covariates = covariates
+        self.time_step = time_step
+        self.kl_weight = kl_weight
+        self.coordinated_dropout = coordinated_dropout
+        self.dropout = dropout
+        self.crop = crop
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.n_steps = n_steps
+        self.patience = patience
+        self.validation_fraction = validation_fraction
+
+    def fit(
+        self,
+        data: xr.Dataset,
+        *,
+        rng: RNG = None,
+        progress: bool = True,
+        checkpoint: str | os.PathLike[str] | None = None,
+    ) -> Self:
+        """Fit to binned spikes.
+
+        Parameters
+        ----------
+        data
+            ``count([trial,] time, unit)``; optionally ``trial_length(trial)``, ``observed([trial,]
+            time)``, and the coordinates ``held_in(unit)`` (false: a target, never read) and
+            ``forward(time)`` (bins ahead: targets, never read), as
+            ``nks.validation.held_out_split`` sets them.
+        rng
+            Seed or generator.
+        progress
+            Whether to show a bar.
+        checkpoint
+            A file to keep the fit's state in; needs an int ``rng``. If it exists and belongs to
+            this fit, the fit goes on from there and ends with the bits of one that was not killed;
+            it is removed at the end.
+
+        Returns
+        -------
+        LangevinFlow
+            This model, with ``result_``.
+
+        Raises
+        ------
+        SchemaError
+            If the data break the schema, or hold nothing to fit: fewer than two held-in units, no
+            spikes, no observed bins.
+        ParameterError
+            If a hyper-parameter is out of range, or the checkpoint is of another fit.
+        TrainingError
+            If the loss or its gradient stops being finite before the first epoch was validated.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If Ctrl-C or numbers that are not finite ended the training, or ``patience`` had not
+            run out with a rate that does not fall to zero; ``result_`` then holds the best so far.
+        """
+        self._check_params()
+        self._check_sizes()
+        names = list(self.covariates or ())
+        arrays = training_arrays(data, n_units=2, covariates=names)
+        if checkpoint is not None and rng is None:
+            raise ParameterError(
+                "Expected rng as an int together with checkpoint, got None: a fit can only go on "
+                "with the seed that it began with."
+            )
+        seed = resolve_seed(rng)
+        fingerprint = results.fingerprint(data)
+        saved = Checkpoint(
+            checkpoint,
+            {
+                "seed": seed,
+                "data": fingerprint,
+                "parameters": self.get_params(),
+                "version": __version__,
+            },
+        )
+        result = begin_result(data, arrays)
+        if names:
+            result = result.merge(_scaling(arrays, names))
+        arrays = _scaled(arrays, result)
+        training, validation = self._divided(_batch(arrays), seed)
+        sizes = self._sizes(arrays.held_in, len(names))
+        settings = self._settings(len(training["counts"]))
+        loss = core.Loss(
+            sizes.n_inputs,
+            result.attrs["n_forward"],
+            1 - self.coordinated_dropout,
+            self.crop if self.variant == "paper" else 0.0,
+            kl_per_trial=self.variant == "released",
+        )
+        mean = training["counts"].sum(axis=(0, 1)) / training["observed"].sum()
+        network = self._network(sizes, random_key(seed, "weights"), np.log(mean + 1e-4))
+        trained = train(
+            network,
+            loss,
+            training,
+            validation,
+            settings,
+            seed=seed,
+            saved=saved,
+            progress=progress,
+            description=type(self).__name__,
+        )
+        result = result.merge(history_dataset(trained.history, "nats"))
+        for name, model in (("weight", trained.best), ("last_weight", trained.last)):
+            vector, layout = to_flat(model)
+            result[name] = ("parameter", vector, {"units": "1", "layout": layout})
+        if isinstance(trained.best, core.Flow) and trained.best.oscillators is not None:
+            seconds = result.attrs["bin_size"] / self.time_step
+            result = result.merge(_label_physics(trained.best.oscillators.physics(), seconds))
+        mean_path = self.latent_path != "recurrent_only" and _mean_path_is_better(
+            trained.best, validation, sizes.n_inputs, random_key(seed, "mean_path")
+        )
+        result.attrs |= {
+            "best_epoch": trained.best_epoch,
+            "precision": trained.precision,
+            "mean_path": int(mean_path),
+        }
+        self.result_ = results.stamp(
+            result,
+            estimator=type(self).__name__,
+            parameters=self.get_params(),
+            seed=seed,
+            status=trained.status,
+            fingerprint=fingerprint,
+        )
+        if not trained.interrupted:
+            saved.remove()
+        self._warn_unless_converged(trained.status)
+        return self
+
+    def forecast(
+        self, data: xr.Dataset, n_bins: int, *, n_draws: int = 100, rng: RNG = None
+    ) -> xr.Dataset:
+        """Say what comes after the data, by letting the dynamics run on from their end.
+
+        Parameters
+        ----------
+        data
+            As for :meth:`predict`; bins that it marks as ``forward`` are not read.
+        n_bins
+            Bins ahead of each trial's end.
+        n_draws
+            Paths that are drawn.
+        rng
+            Seed or generator of the draws.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``expected_count([trial,] time, unit)`` (mean over paths), ``expected_count_low`` and
+            ``expected_count_high`` (central 95 % of paths) in spikes per bin, in the bins of the
+            data and the ``n_bins`` after each trial's last; ``forward(time)`` is true beyond the
+            data's last bin. A trial shorter than the data is forecast from its own end.
+
+        Raises
+        ------
+        NotFittedError, SchemaError
+        ParameterError
+            If ``n_bins`` or ``n_draws`` is not a whole number of at least 1.
+        """
+        result = self._check_fitted()
+        for name, value in (("n_bins", n_bins), ("n_draws", n_draws)):
+            if value not in Interval(int, 1):
+                raise ParameterError(
+                    f"Expected {name} as a whole number of at least 1, got {value!r}."
+                )
+        arrays = evaluation_arrays(data, result, n_bins)
+        data = data.isel(time=slice(arrays.n_window))
+        ends = np.minimum(arrays.inside.sum(axis=1), arrays.n_window) + n_bins
+        inside = np.arange(arrays.forward.size) < ends[:, None]
+        ahead = arrays._replace(inside=inside)
+        key = random_key(resolve_seed(rng), "forecast")
+        said = self._rates(ahead, n_draws, key)
+        return label(_described(said), data, ahead, result)
+
+    def _prediction(self, arrays: Arrays) -> Mapping[str, np.ndarray]:
+        said = self._rates(arrays, N_DRAWS, self._key())
+        if self._check_fitted().attrs.get("mean_path"):
+            said["expected_count"] = np.clip(self._run(arrays).expected_count, *_band(said))
+        return said
+
+    def _expected_count(self, arrays: Arrays) -> np.ndarray:
+        return self._prediction(arrays)["expected_count"]
+
+    def _latent(self, arrays: Arrays) -> np.ndarray:
+        return self._run(arrays).latent
+
+    def predict(self, data: xr.Dataset) -> xr.Dataset:
+        """Return the rates of all units in all bins, from the held-in units alone.
+
+        Parameters
+        ----------
+        data
+            ``count([trial,] time, unit)`` with the units of the fit, or the held-in ones of them
+            (the fit decides which), and its bin size. Held-out units and forward bins may be
+            present; they are not read.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``expected_count([trial,] time, unit)`` in spikes per bin, for all units of the fit, in
+            all bins of the input and as many forward bins as the fit had (or the input marks);
+            labelled like the input, NaN beyond a trial's end. The mean over 32 draws from the
+            posterior or, where the fit's validation trials were better predicted so
+            (``attrs["mean_path"]`` of ``result_``), the rates on the path of its means.
+            ``expected_count_low`` and ``expected_count_high``, of the same dims, hold the central
+            95 % of the draws: what is not known about the rates, not the counts' own scatter. (The
+            recurrent control draws nothing and has no band.)
+
+        Raises
+        ------
+        NotFittedError, SchemaError
+        """
+        return super().predict(data)
+
+    def transform(self, data: xr.Dataset) -> xr.Dataset:
+        """Return the latents behind the counts, and what the decoder makes of them.
+
+        Parameters
+        ----------
+        data
+            As for :meth:`predict`.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``latent([trial,] time, latent_dim)``, positions and then velocities on the path of the
+            posterior's means (of the recurrent control its states), and ``factor([trial,] time,
+            factor_dim)``, the decoder's features, which log rates are affine in: other bins of the
+            trial have their say in them, so they are less noisy than the latents.
+
+        Raises
+        ------
+        NotFittedError, SchemaError
+        """
+        arrays = evaluation_arrays(data, self._check_fitted())
+        passed = self._run(arrays)
+        variables = {}
+        for name, values in (("latent", passed.latent), ("factor", passed.factor)):
+            attrs = {"units": "1", "long_name": f"inferred {name}"}
+            variables[name] = (values, f"{name}_dim", attrs)
+        return label(variables, data, arrays, self.result_)
+
+    def landscape(
+        self,
+        data: xr.Dataset | None = None,
+        *,
+        plane: str = "positions",
+        modes: int | Sequence[int] | None = None,
+        extent: float | Sequence[float] | None = None,
+        n_points: int = 41,
+    ) -> xr.Dataset:
+        r"""Return a slice of the potential and of the flow, in the plane of normal modes.
+
+        .. math:: z = \Phi q, \qquad
+                  \ddot q_i = -\frac{\partial U}{\partial q_i} - \gamma_i \dot q_i
+
+        Single oscillators are coupled and arbitrary; their normal modes :math:`\Phi`
+        (``result_["mode_shape"]``) move apart from one another near the origin, with
+        ``result_["frequency"]``. All other modes rest at the origin of the slice. Noise, covariates
+        and what the recording tells are not in it: it shows where the dynamics alone would go.
+
+        Parameters
+        ----------
+        data
+            As for :meth:`predict`: the path of its latents, projected on the plane, comes along.
+        plane
+            ``"positions"``, of two modes; or ``"phase"``, position and velocity of one mode.
+        modes
+            Which, by their place in ``result_``: two of them, or one for ``"phase"``. None takes
+            those along which the latents of the data vary most, without data the slowest.
+        extent
+            Half the width and half the height, a number or one for each. None shows up to five
+            thermal energies above the lowest point, and all of the data's latents.
+        n_points
+            Points of the grid along each axis.
+
+        Returns
+        -------
+        xarray.Dataset
+            Of ``"positions"``: ``potential(other_position, position)``, zero at the origin, in
+            thermal energies kT, and minus its gradient, ``force`` and ``other_force``. Of
+            ``"phase"``: ``energy(velocity, position)``, potential and kinetic, in kT, and the flow
+            without noise, ``position_rate`` and ``velocity_rate`` in 1/s. Of both:
+            ``trajectory([trial,] time, axis)`` of the data, and the modes as ``attrs["modes"]``.
+            Positions and velocities are in the model's units.
+
+        Raises
+        ------
+        NotFittedError, SchemaError
+        ParameterError
+            If a parameter is out of range, or the model has no potential that confines.
+        """
+        result = self._check_fitted()
+        check_has_potential(result, self.variant, self.latent_path)
+        return landscape(
+            result,
+            self.time_step,
+            None if data is None else self.transform(data)["latent"],
+            plane=plane,
+            modes=modes,
+            extent=extent,
+            n_points=n_points,
+        )
+
+    def _draw(
+        self, lengths: Sequence[int], generator: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if self.variant != "paper" or self.latent_path != "latents_only":
+            raise ParameterError(
+                f"Expected variant='paper' with latent_path='latents_only' to simulate, got "
+                f"{self.variant!r} with {self.latent_path!r}: its rates depend on a recurrent "
+                f"state that only recorded counts can set."
+            )
+        held_in = self.result_["held_in"].values.astype(bool)
+        shape = len(lengths), max(lengths)
+        inside = np.arange(max(lengths)) < np.array(lengths)[:, None]
+        covariates = np.zeros((*shape, self.result_.sizes.get("covariate", 0)), dtype=np.float32)
+        key = random_key(int(generator.integers(2**63)), "simulate")
+        log_rate, latent = core.draw_prior(
+            self._trained(), jnp.asarray(covariates), jnp.asarray(inside), key
+        )
+        expected = np.empty((*shape, held_in.size))
+        with np.errstate(over="ignore"):  # refused by the caller
+            expected[:, :, _order(held_in)] = np.exp(np.asarray(log_rate, dtype=np.float64))
+        return expected, np.array(latent, dtype=np.float64)
+
+    def simulate(self, n_bins: int | Sequence[int], *, rng: RNG = None) -> xr.Dataset:
+        """Simulate the population from the prior: the dynamics alone, without any recording.
+
+        Parameters
+        ----------
+        n_bins
+            Length of the recording, or lengths of the trials.
+        rng
+            Seed or generator.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``count([trial,] time, unit)`` with the true ``expected_count([trial,] time, unit)``
+            (spikes per bin) and ``latent([trial,] time, latent_dim)``; covariates at their means.
+
+        Raises
+        ------
+        NotFittedError
+        ParameterError
+            If the decoder reads a recurrent state, which only recorded counts can set, ``n_bins``
+            is no whole number of at least 1, nor a list of them, or the rates run away.
+        """
+        simulated = super().simulate(n_bins, rng=rng)
+        dims = simulated["count"].dims[:-1]
+        means = self._check_fitted().get("covariate_mean", xr.DataArray([], dims="covariate"))
+        for name, mean in zip(means.coords.get("covariate", []), means, strict=False):
+            simulated[str(name.item())] = (
+                dims,
+                np.full(simulated["count"].shape[:-1], float(mean)),
+            )
+        return simulated
+
+    def score(self, data: xr.Dataset) -> float:
+        """Return how well counts that the model did not read are predicted, in bits per spike.
+
+        Of a model with held-out units, the co-smoothing likelihood of these: see
+        :func:`nks.validation.co_bits_per_spike`. Of one without, a fifth of all counts at a time,
+        drawn at random (by the model's seed), is hidden and predicted from the others.
+
+        Parameters
+        ----------
+        data
+            As for :meth:`predict`, with the counts of the held-out units.
+
+        Returns
+        -------
+        float
+            Bits per spike over the mean counts in the evaluated bins; higher is better.
+
+        Raises
+        ------
+        NotFittedError
+        SchemaError
+            If the data do not fit, lack the held-out units, or hold no spike of them.
+        """
+        result = self._check_fitted()
+        if not result["held_in"].values.all():
+            return super().score(data)
+        arrays = evaluation_arrays(data, result)
+        part = stream(int(result.attrs["seed"]), "hidden").integers(
+            N_HIDDEN, size=arrays.inputs.shape
+        )
+        expected = np.zeros(arrays.inputs.shape)
+        for number in range(N_HIDDEN):
+            hidden = part == number
+            shown = np.where(hidden, 0, arrays.inputs * (N_HIDDEN / (N_HIDDEN - 1)))
+            rates = self._expected_count(arrays._replace(inputs=shown))
+            expected[hidden] = rates[:, : arrays.n_window][hidden]
+        count = np.where(arrays.seen[:, :, None], arrays.inputs, np.nan)
+        return bits_per_spike(expected, count)
+
+    # -- network --------------------------------------------------------------------------------
+
+    def _check_sizes(self) -> None:
+        if self.n_latents % langevin.N_GROUPS:
+            raise ParameterError(
+                f"Expected n_latents as a multiple of {langevin.N_GROUPS}, the groups that couple, "
+                f"got {self.n_latents}."
+            )
+        multiple = 2 if self.variant == "paper" else langevin.N_GROUPS
+        if self.n_hidden % multiple:
+            raise ParameterError(
+                f"Expected n_hidden as a multiple of {multiple} (attention has two heads), got "
+                f"{self.n_hidden}."
+            )
+        if self.variant == "released" and self.covariates:
+            raise ParameterError(
+                f"Expected no covariates with variant='released', which has none, got "
+                f"{self.covariates!r}: use variant='paper'."
+            )
+
+    def _sizes(self, held_in: np.ndarray, n_covariates: int) -> core.Sizes:
+        n_inputs, n_outputs = int(held_in.sum()), held_in.size
+        return core.Sizes(n_inputs, n_outputs, n_covariates, self.n_latents, self.n_hidden)
+
+    def _network(
+        self, sizes: core.Sizes, key: jax.Array, log_mean: np.ndarray
+    ) -> core.Flow | ReleasedFlow:
+        if self.variant == "released":
+            return ReleasedFlow.init(key, sizes, self.latent_path, DAMPING, self.dropout)
+        return core.Flow.init(key, sizes, log_mean, self.latent_path, self.time_step, self.dropout)
+
+    def _trained(self) -> Any:
+        """The network with the best weights."""
+        result = self._check_fitted()
+        held_in = result["held_in"].values.astype(bool)
+        sizes = self._sizes(held_in, result.sizes.get("covariate", 0))
+        template = self._network(sizes, random_key(0, "template"), np.zeros(held_in.size))
+        weight = result["weight"]
+        return from_flat(template, weight.values, weight.attrs.get("layout", ""))
+
+    def _key(self) -> jax.Array:
+        return random_key(int(self.result_.attrs["seed"]), "predict")
+
+    def _settings(self, n_trials: int) -> Settings:
+        n_epochs = -(-self.n_steps // -(-n_trials // self.batch_size))
+        released = self.variant == "released"
+        rise = RELEASED_KL_RISE if released else round(KL_RISE * n_epochs)
+        return Settings(
+            n_epochs=n_epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            learning_rate_schedule="plateau" if released else "warmup_cosine",
+            kl_weight=self.kl_weight,
+            kl_schedule="linear",
+            kl_warmup=rise,
+            gradient_clip=None if released else GRADIENT_CLIP,
+            patience=self.patience or None,
+            average=0.0 if released else AVERAGE,
+        )
+
+    def _divided(
+        self, batch: dict[str, np.ndarray], seed: int
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray] | None]:
+        """Training and validation trials; one trial at least is trained on."""
+        usable = np.flatnonzero(batch["observed"].any(axis=1))
+        n_validation = min(round(self.validation_fraction * usable.size), usable.size - 1)
+        order = stream(seed, "validation").permutation(usable)
+        chosen = np.sort(order[:n_validation]), np.sort(order[n_validation:])
+        validation, training = ({k: v[rows] for k, v in batch.items()} for rows in chosen)
+        return training, validation if n_validation else None
+
+    # -- predictions ----------------------------------------------------------------------------
+
+    def _batch(self, arrays: Arrays) -> dict[str, np.ndarray]:
+        return _batch(_scaled(arrays, self.result_))
+
+    def _run(self, arrays: Arrays) -> _Pass:
+        """What the network says on the path of the posterior's means."""
+        network, n_trials = self._trained(), len(arrays.inputs)
+        chunks = _chunks(self._batch(arrays), int(arrays.held_in.sum()))
+        outputs = [core.run(network, trials, None) for trials in chunks]
+        log_rate, latent, factor = (
+            np.concatenate([np.asarray(o, dtype=np.float64) for o in each])[:n_trials]
+            for each in list(zip(*outputs, strict=True))[:3]
+        )
+        expected = np.empty(arrays.counts.shape)
+        expected[:, :, _order(arrays.held_in)] = np.exp(log_rate)
+        return _Pass(expected, latent, factor)
+
+    def _rates(self, arrays: Arrays, n_draws: int, key: jax.Array) -> dict[str, np.ndarray]:
+        """Mean and band of the rates over draws from the posterior, (trial, bin, unit)."""
+        if self.latent_path == "recurrent_only":
+            return {"expected_count": self._run(arrays).expected_count}
+        network, order = self._trained(), _order(arrays.held_in)
+        parts = []
+        for drawn in _draws(network, self._batch(arrays), int(arrays.held_in.sum()), n_draws, key):
+            parts.append([drawn.mean(axis=0), *np.quantile(drawn, BAND, axis=0)])
+        found = {}
+        for name, chunks in zip(_VARIABLES, zip(*parts, strict=True), strict=True):
+            found[name] = np.empty(arrays.counts.shape)
+            found[name][:, :, order] = np.concatenate(chunks)[: len(arrays.inputs)]
+        return found
+
+
+def _chunks(batch: dict[str, np.ndarray], n_inputs: int) -> Iterator[core.Trials]:
+    """Trials in parts of one size (few: the next power of two), so that one is compiled."""
+    n_trials = len(batch["counts"])
+    size = min(CHUNK, 1 << (n_trials - 1).bit_length())
+    for start in range(0, n_trials, size):
+        rows = np.minimum(np.arange(start, start + size), n_trials - 1)
+        part = {name: jnp.asarray(values[rows]) for name, values in batch.items()}
+        yield core.make_trials(part, n_inputs)
+
+
+def _draws(
+    network: Any, batch: dict[str, np.ndarray], n_inputs: int, n_draws: int, key: jax.Array
+) -> Iterator[np.ndarray]:
+    """Rates of draws from the posterior, (draw, trial, bin, unit), a part of the trials each."""
+    keys = jax.random.split(key, n_draws)
+    for number, trials in enumerate(_chunks(batch, n_inputs)):
+        at = [jax.random.fold_in(k, number) for k in keys]
+        yield np.stack([np.exp(core.run(network, trials, k).log_rate) for k in at])
+
+
+def _mean_path_is_better(
+    network: Any, batch: dict[str, np.ndarray] | None, n_inputs: int, key: jax.Array
+) -> bool:
+    """Whether the path of the posterior's means predicts unseen counts better than the draws do.
+
+    The mean over draws is the right prediction under a right posterior; under one that is too wide
+    it blurs. Without validation trials, or counts in them that are not read, nothing is known.
+    """
+    if batch is None:
+        return False
+    n_trials, n_bins, n_units = batch["counts"].shape
+    ahead = np.arange(n_bins) >= batch["n_window"][:, None]
+    scored = (np.arange(n_units) >= n_inputs) | ahead[:, :, None]
+    scored &= batch["observed"][:, :, None]
+    if not scored.any():
+        return False
+    paths = [np.exp(core.run(network, t, None).log_rate) for t in _chunks(batch, n_inputs)]
+    drawn = [d.mean(axis=0) for d in _draws(network, batch, n_inputs, N_DRAWS, key)]
+    means, blurred = (np.concatenate(each)[:n_trials][scored] for each in (paths, drawn))
+    count = batch["counts"][scored]
+    gain = count * np.log((means + 1e-9) / (blurred + 1e-9)) - (means - blurred)
+    return bool(gain.sum() > 0)
+
+
+_VARIABLES = {
+    "expected_count": "expected spike count per bin",
+    "expected_count_low": "2.5 % of draws from the posterior lie below",
+    "expected_count_high": "2.5 % of draws from the posterior lie above",
+}
+
+
+def _band(said: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    return said["expected_count_low"], said["expected_count_high"]
+
+
+def _described(values: Mapping[str, np.ndarray]) -> dict[str, tuple[np.ndarray, str, dict]]:
+    return {
+        name: (array, "unit", {"units": "1", "long_name": _VARIABLES[name]})
+        for name, array in values.items()
+    }
+
+
+def _order(held_in: np.ndarray) -> np.ndarray:
+    """Units in the order of the network: those held in come first."""
+    return np.argsort(~held_in, kind="stable")
+
+
+def _batch(arrays: Arrays) -> dict[str, np.ndarray]:
+    """What the loss and the network take, with all trials as rows."""
+    n_inside = arrays.inside.sum(axis=1)
+    counts = arrays.counts[:, :, _order(arrays.held_in)]
+    n_inputs = int(arrays.held_in.sum())
+    counts[:, : arrays.n_window, :n_inputs] = arrays.inputs
+    return {
+        "counts": counts,
+        "observed": arrays.valid,
+        "covariates": arrays.covariates,
+        "n_window": np.minimum(n_inside, _window_ends(arrays)).astype(np.int32),
+        "n_inside": n_inside.astype(np.int32),
+    }
+
+
+def _window_ends(arrays: Arrays) -> np.ndarray:
+    """First bin ahead of each trial: of one cut short, the bin after its last."""
+    last = arrays.valid.shape[1] - np.argmax(arrays.valid[:, ::-1], axis=1)
+    short = arrays.inside[:, arrays.n_window :].any(axis=1) & (arrays.n_window > last)
+    return np.where(short, np.maximum(last, 1), arrays.n_window)
+
+
+def _scaling(arrays: Arrays, names: list[str]) -> xr.Dataset:
+    """Mean and standard deviation of the covariates over the bins of the fit."""
+    known = arrays.covariates[arrays.inside].astype(np.float64)
+    mean, sd = known.mean(axis=0), known.std(axis=0)
+    return xr.Dataset(
+        {
+            "covariate_mean": ("covariate", mean),
+            "covariate_sd": ("covariate", np.where(sd > 0, sd, 1.0)),
+        },
+        coords={"covariate": names},
+    )
+
+
+def _scaled(arrays: Arrays, result: xr.Dataset) -> Arrays:
+    if "covariate_mean" not in result:
+        return arrays
+    mean, sd = result["covariate_mean"].values, result["covariate_sd"].values
+    return arrays._replace(covariates=((arrays.covariates - mean) / sd).astype(np.float32))
+
+
+def _label_physics(physics: langevin.Physics, seconds: float) -> xr.Dataset:
+    """The constants of the dynamics; ``seconds`` is one unit of the model's time."""
+    frequency, shape = langevin.normal_modes(physics)
+    model = {"units": "1", "long_name": "in the model's units"}
+
+    def array(values: jax.Array) -> np.ndarray:
+        return np.asarray(values, dtype=np.float64)
+
+    return xr.Dataset(
+        {
+            "stiffness": ("oscillator", array(physics.stiffness), model),
+            "mass": ("oscillator", array(physics.mass), model),
+            "friction": ("oscillator", array(physics.friction) / seconds, {"units": "1/s"}),
+            "temperature": ("scalar", array(physics.temperature)[None], model),
+            "coupling": (("oscillator", "other_oscillator"), array(physics.coupling), model),
+            "frequency": ("mode", frequency / (2 * np.pi * seconds), {"units": "Hz"}),
+            "mode_shape": (("oscillator", "mode"), shape, model),
+        }
+    )

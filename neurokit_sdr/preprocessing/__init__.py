@@ -1,0 +1,1 @@
+"""What is done to a recording before a model sees it: clocks, bins, trials, epochs, filters."""
