@@ -34,7 +34,8 @@ from neurokit_sdr.core.errors import (
     SchemaError,
 )
 from neurokit_sdr.core.seeding import stream
-from neurokit_sdr.io import _dff, _unpickle, calcium
+from neurokit_sdr.io import baselines, calcium
+from neurokit_sdr.io.formats.suite2p import unpickle
 from neurokit_sdr.snn import observe
 
 FILE_SETTINGS = settings(
@@ -293,7 +294,7 @@ def test_object_arrays_equal_what_pickle_says(tmp_path, protocol):
         np.lib.format.read_array_header_1_0(stream)
         head = head[: stream.tell()]
     path.write_bytes(head + pickle.dumps(array, protocol=protocol))
-    found = _unpickle.load_object_array(path)
+    found = unpickle.load_object_array(path)
     assert found.shape == (2,)
     for one, other in zip(found, wanted, strict=True):
         assert list(one) == list(other)
@@ -1108,20 +1109,22 @@ def test_baselines_equal_their_definitions(seed):
         n = row.size
         mean = [row[max(k - 3, 0) : k - 3 + smooth].mean() for k in range(n)]
         expected = [min(mean[max(k - window + 1, 0) : k + 1]) for k in range(n)]
-        found = _dff.running_minimum(row[None], window, smooth)[0]
+        found = baselines.running_minimum(row[None], window, smooth)[0]
         # Means come from differences of sums: n additions of numbers up to 20.
         assert np.allclose(found, expected, rtol=0, atol=n * 20 * n * np.finfo(float).eps)
 
         wide = padded(row, window // 2, window // 2)
         rank = int(8.0 / 100 * window)
         ranks = [np.sort(wide[k : k + window])[rank] for k in range(n)]
-        assert np.array_equal(_dff.running_quantile(row[None], window, 8.0)[0], ranks)
+        assert np.array_equal(baselines.running_quantile(row[None], window, 8.0)[0], ranks)
 
         low = [wide[k : k + window].min() for k in range(n)]
         wide_low = padded(np.array(low), window // 2, window // 2)
         maximin = [wide_low[k : k + window].max() for k in range(n)]
-        assert np.array_equal(_dff.maximin(row[None], window, 0.0)[0], maximin)
-        assert np.array_equal(_dff.constant(row[None], 30.0)[0], np.full(n, np.percentile(row, 30)))
+        assert np.array_equal(baselines.maximin(row[None], window, 0.0)[0], maximin)
+        assert np.array_equal(
+            baselines.constant(row[None], 30.0)[0], np.full(n, np.percentile(row, 30))
+        )
 
 
 def test_smoothing_of_maximin_is_a_gaussian(seed):
@@ -1129,10 +1132,10 @@ def test_smoothing_of_maximin_is_a_gaussian(seed):
     reach = 8  # standard deviations of 2 frames, cut at four
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / 2.0) ** 2)
     smooth = np.convolve(padded(light, reach, reach), kernel / kernel.sum(), "valid")
-    assert np.allclose(_dff.maximin(light[None], 1, 2.0)[0], smooth, rtol=1e-13)
+    assert np.allclose(baselines.maximin(light[None], 1, 2.0)[0], smooth, rtol=1e-13)
 
 
-@pytest.mark.parametrize("baseline", list(_dff.BASELINES))
+@pytest.mark.parametrize("baseline", list(baselines.BASELINES))
 def test_dff_says_how_it_was_made(baseline):
     data = nks.io.from_fluorescence(light_of(0), sampling_rate=20.0)
     before = data.copy(deep=True)
@@ -1168,7 +1171,7 @@ def test_windows_are_seconds_whatever_the_rate(seed):
 def test_dff_of_dask_arrays_is_the_same():
     pytest.importorskip("dask")
     data = nks.io.from_fluorescence(light_of(0), sampling_rate=20.0)
-    for baseline in _dff.BASELINES:
+    for baseline in baselines.BASELINES:
         lazy = nks.io.dff(data.chunk(time=50, unit=1), baseline)
         assert lazy["dff"].chunks is not None
         assert np.array_equal(lazy["dff"].values, nks.io.dff(data, baseline)["dff"].values)

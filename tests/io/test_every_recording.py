@@ -12,7 +12,7 @@ from test_io_store import assert_same
 import neurokit_sdr as nks
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.errors import DataWarning
-from neurokit_sdr.io._examples_table import EXAMPLES
+from neurokit_sdr.io.published.table import EXAMPLES
 
 #: What nks.io.read opens with no options, below the data folder.
 STANDARD = {
