@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import recorders
 import xarray as xr
-from test_io_seeg import assert_close, quiet_mne, recording, signal_of, stored
 
 import neurokit_sdr as nks
 from neurokit_sdr.core import schema
@@ -22,6 +21,7 @@ from neurokit_sdr.core.errors import DataWarning, FileFormatError, ParameterErro
 from neurokit_sdr.io.contacts.names import split_name
 from neurokit_sdr.io.formats.bids import files as bids_files
 from neurokit_sdr.io.formats.bids import read as bids
+from tests.io.test_seeg import assert_close, quiet_mne, recording, signal_of, stored
 
 HFO = "sub-01/ieeg/sub-01_task-interictalsleep_run-01"
 DBS = "sub-testsub/ses-EphysMedOff/ieeg/sub-testsub_ses-EphysMedOff"
