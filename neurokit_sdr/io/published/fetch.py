@@ -163,7 +163,7 @@ def _local_folders() -> list[Path]:
     folders = []
     if os.environ.get(FOLDER_VARIABLE):
         folders.append(Path(os.environ[FOLDER_VARIABLE]).expanduser())
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     if (root / "pyproject.toml").is_file():  # a checkout, not an installed package
         folders.append(root.parent / "shared" / "data")
     return folders

@@ -97,7 +97,7 @@ def _own(module: str, name: str) -> Callable[[Path], xr.DataTree]:
     """The reader of a laboratory's own format, imported when it is used."""
 
     def read(folder: Path) -> xr.DataTree:
-        return getattr(importlib.import_module(f"neurokit_sdr.io.{module}"), name)(folder)
+        return getattr(importlib.import_module(f"neurokit_sdr.io.published.{module}"), name)(folder)
 
     return read
 
@@ -171,7 +171,7 @@ EXAMPLES: dict[str, Example] = {
         licence="MIT, copyright 2017 nelpy",
         citation="nelpy example data, linear-track, https://github.com/nelpy/example-data",
         content="rat CA1 on a linear track: 31 sorted units, 28,829 spikes in 1968 s, position",
-        read=_own("_examples_spikes", "read_linear_track"),
+        read=_own("spikes", "read_linear_track"),
     ),
     "phy_nwb": Example(
         folder="spikes/phy_nwb",
@@ -202,7 +202,7 @@ EXAMPLES: dict[str, Example] = {
         citation="Kramer and Eden, Case Studies in Neural Data Analysis, MIT Press 2016, "
         "https://github.com/Mark-Kramer/Case-Studies-Python",
         content="one hippocampal place cell, 220 spikes in 177.8 s, position at 1 kHz",
-        read=_own("_examples_spikes", "read_place_cells"),
+        read=_own("spikes", "read_place_cells"),
     ),
     "reach_counts": Example(
         folder="spikes/reach_counts",
@@ -218,7 +218,7 @@ EXAMPLES: dict[str, Example] = {
         citation="Cowley et al. 2013, DataHigh, J. Neural Eng. 10, 066012, doi "
         "10.1088/1741-2560/10/6/066012",
         content="counts of 61 neurons in 210 reaches in 7 directions, 400 bins of 1 ms",
-        read=_own("_examples_spikes", "read_reach_counts"),
+        read=_own("spikes", "read_reach_counts"),
     ),
     "lorenz": Example(
         folder="spikes/lorenz",
@@ -235,7 +235,7 @@ EXAMPLES: dict[str, Example] = {
         "benchmark is from Pandarinath et al. 2018, Nat. Methods 15, 805",
         content="SYNTHETIC: counts of 60 neurons driven by a Lorenz system, 800 trials of 100 "
         "bins of 10 ms, true rates and latents",
-        read=_own("_examples_spikes", "read_lorenz"),
+        read=_own("spikes", "read_lorenz"),
     ),
     "suite2p": Example(
         folder="calcium/suite2p",
@@ -309,7 +309,7 @@ EXAMPLES: dict[str, Example] = {
         citation="Dag et al. 2023, Cell 186, 2574, doi 10.1016/j.cell.2023.04.023",
         content="whole-brain GCaMP of five freely moving worms, 800 frames, 135-146 neurons, "
         "identities, behaviour",
-        read=_own("_examples_calcium", "read_celegans"),
+        read=_own("calcium", "read_celegans"),
     ),
     "zebrafish": Example(
         folder="calcium/zebrafish",
@@ -334,7 +334,7 @@ EXAMPLES: dict[str, Example] = {
         licence="none stated here: figshare deposit 10.6084/m9.figshare.6943265",
         citation="Triplett et al. 2018, PLoS Comput. Biol., doi 10.1371/journal.pcbi.1006292",
         content="spontaneous dF/F of the larval tectum, cell coordinates, assemblies",
-        read=_own("_examples_calcium", "read_zebrafish"),
+        read=_own("calcium", "read_zebrafish"),
     ),
     "kit": Example(
         folder="meg/kit",
@@ -561,7 +561,7 @@ EXAMPLES: dict[str, Example] = {
         licence="CC BY 4.0 (source deposit doi 10.34810/data490)",
         citation="Andrzejak et al. 2001, Phys. Rev. E 64, 061907, doi 10.1103/PhysRevE.64.061907",
         content="the Bonn EEG: 5 classes of 100 single-channel segments, 4097 samples at 173.61 Hz",
-        read=_own("_examples_seeg", "read_bonn"),
+        read=_own("seeg", "read_bonn"),
     ),
     "connectome": Example(
         folder="connectome",
@@ -577,6 +577,6 @@ EXAMPLES: dict[str, Example] = {
         citation="Randi et al. 2023, Nature 623, 406 (wormneuroatlas); White et al. 1986; "
         "Witvliet et al. 2021, doi 10.1038/s41586-021-03778-8",
         content="C. elegans: chemical synapses and gap junctions between 300 neurons",
-        read=_own("_examples_spikes", "read_connectome"),
+        read=_own("spikes", "read_connectome"),
     ),
 }
