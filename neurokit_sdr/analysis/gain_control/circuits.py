@@ -8,9 +8,9 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.analysis.gain_control import equations, kernels
+from neurokit_sdr.core.arguments import check_choice, check_number, check_whole
 from neurokit_sdr.core.errors import ParameterError, SchemaError
 from neurokit_sdr.core.results import encode
-from neurokit_sdr.core.schema import did_you_mean
 
 
 def gain_circuit(
@@ -70,24 +70,16 @@ def gain_circuit(
     >>> nks.analysis.gain_circuit(12, 24)["drive"].sizes
     Frozen({'unit': 12, 'stimulus': 24})
     """
-    for name, number in (("n_units", n_units), ("n_stimuli", n_stimuli)):
-        if not isinstance(number, int | np.integer) or number < 2:
-            raise ParameterError(f"Expected {name} as an integer >= 2, got {number!r}.")
-    for name, value, low in (
-        ("tuning_width", tuning_width, 0),
-        ("width", width, 0),
-        ("period", period, 0),
-        ("alpha", alpha, -1),
-        ("gamma", gamma, -1),
-    ):
-        if not (np.isfinite(value) and value > low):
-            raise ParameterError(f"Expected {name} > {max(low, 0)}, got {value!r}.")
-    for name, word in (("tuning", tuning), ("kernel", kernel)):
-        if word not in kernels.KERNELS:
-            raise ParameterError(
-                f"Expected {name} as one of {sorted(kernels.KERNELS)}, got {word!r}."
-                f"{did_you_mean(str(word), kernels.KERNELS)}"
-            )
+    check_whole("n_units", n_units, 2)
+    check_whole("n_stimuli", n_stimuli, 2)
+    for name, value in (("tuning_width", tuning_width), ("width", width), ("period", period)):
+        check_number(name, value, 0, open_low=True)
+    for name, value in (("alpha", alpha), ("gamma", gamma)):
+        check_number(name, value, 0)
+    check_number("baseline", baseline)
+    check_number("recurrence", recurrence)
+    check_choice("tuning", tuning, kernels.KERNELS)
+    check_choice("kernel", kernel, kernels.KERNELS)
     preferred = period * (np.arange(n_units) / n_units - 0.5)
     stimulus = period * (np.arange(n_stimuli) / n_stimuli - 0.5)
     drive = kernels.tuning(preferred, stimulus, tuning, tuning_width, baseline, period)
@@ -179,8 +171,8 @@ def adaptor_ensemble(
     >>> adaptor_ensemble(axis, probability=0.4).values.round(2)
     array([0.2, 0.2, 0.4, 0.2])
     """
-    if not 0 <= probability <= 1:
-        raise ParameterError(f"Expected probability from 0 to 1, got {probability!r}.")
+    check_number("adaptor", adaptor)
+    check_number("probability", probability, 0, 1)
     if spread not in (0, 1):
         raise ParameterError(f"Expected spread 0 or 1, got {spread!r}.")
     n = stimulus.size
@@ -194,6 +186,4 @@ def adaptor_ensemble(
         where, mass = np.array([centre]), np.array([probability])
     p = np.full(n, (1 - probability) / (n - len(where)))
     p[where] = mass
-    return xr.DataArray(
-        p, {"stimulus": stimulus}, ("stimulus",), "probability", {"units": "1"}
-    )
+    return xr.DataArray(p, {"stimulus": stimulus}, ("stimulus",), "probability", {"units": "1"})

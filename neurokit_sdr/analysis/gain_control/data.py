@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from neurokit_sdr.core.arguments import did_you_mean
 from neurokit_sdr.core.errors import ParameterError, SchemaError
-from neurokit_sdr.core.schema import check, did_you_mean
+from neurokit_sdr.core.schema import check
 
 DIMS = ("session", "unit", "stimulus", "condition")
 _HINT = (
@@ -100,9 +101,7 @@ def read_tuning(data: Any, control: Any = None, n_conditions: int = 2) -> Tuning
         if "preferred" in data.coords
         else preferred_stimulus(curve, stimulus, period)
     )
-    return Tuning(
-        response, error, _probability(data), preferred, stimulus, _number(period), order
-    )
+    return Tuning(response, error, _probability(data), preferred, stimulus, _number(period), order)
 
 
 def _number(period: Any) -> float | None:
@@ -134,9 +133,7 @@ def check_probability(value: Any, axis: int = -1) -> np.ndarray:
     return p / np.expand_dims(total, axis)
 
 
-def preferred_stimulus(
-    curve: np.ndarray, stimulus: np.ndarray, period: float | None
-) -> np.ndarray:
+def preferred_stimulus(curve: np.ndarray, stimulus: np.ndarray, period: float | None) -> np.ndarray:
     """The stimulus each curve (..., stimulus) leans to: its mean, weighted by height above minimum.
 
     On a circle the direction of the mean vector.

@@ -152,15 +152,14 @@ def iterate(
     curvature, target = _normal(problem)
     step = 1 / np.linalg.eigvalsh(curvature)[-1]
     gain = np.ones(len(target))
-    change = np.inf
-    for n_iter in range(1, max_iter + 1):
+    change, n_iter = np.inf, 0
+    while change >= tol and n_iter < max_iter:
+        n_iter += 1
         new = gain - step * (curvature @ gain - target)
         if non_negative:
             new = np.maximum(new, 0)
         change = float(np.abs(new - gain).max())
         gain = new
-        if change < tol:
-            break
     return Iterated(gain, n_iter, change)
 
 

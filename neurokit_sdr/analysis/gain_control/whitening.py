@@ -36,7 +36,7 @@ def mercedes_frame() -> np.ndarray:
 
 
 def optimal_gains(frame: np.ndarray, covariance: np.ndarray, alpha: float) -> np.ndarray:
-    """Gains that whiten exactly, where the frame can: K = N (N + 1) / 2 vectors in general position.
+    """Gains that whiten exactly where K = N (N + 1) / 2 vectors in general position span enough.
 
     ``g = [(W'W)^o2]^-1 diag(W' (C^(1/2) - alpha I) W)``; least squares with more or fewer vectors.
     """

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.analysis.gain_control import whitening
-from neurokit_sdr.core.arguments import as_numbers
+from neurokit_sdr.core.arguments import as_numbers, check_number, check_whole
 from neurokit_sdr.core.errors import ParameterError
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
 
@@ -26,9 +26,9 @@ class AdaptiveWhitening:
 
     .. math:: g = [(W^T W)^{\circ 2}]^{-1}\, \mathrm{diag}(W^T (C^{1/2} - \alpha I) W).
 
-    With ``slow_rate`` the weights learn too, :math:`\Delta W = \eta_w (y n^T - W\,\mathrm{diag}(g)),
-    n = g \circ z`: fast gains follow each context, slow weights the family of contexts, and fewer
-    interneurons do.
+    With ``slow_rate`` the weights learn too,
+    :math:`\Delta W = \eta_w (y n^T - W\,\mathrm{diag}(g)), n = g \circ z`: fast gains follow each
+    context, slow weights the family of contexts, and fewer interneurons do.
 
     Parameters
     ----------
@@ -74,9 +74,7 @@ class AdaptiveWhitening:
         self, frame: Any, *, alpha: float = 1.0, clamp: bool = False, rng: RNG = None
     ) -> None:
         if isinstance(frame, int | np.integer) and not isinstance(frame, bool):
-            n = int(frame)
-            if n < 1:
-                raise ParameterError(f"Expected at least one channel, got {n}.")
+            n = check_whole("frame, a number of channels,", frame, 1)
             draw = stream(resolve_seed(rng), "frame")
             self.frame = (
                 whitening.mercedes_frame()
@@ -90,9 +88,7 @@ class AdaptiveWhitening:
                 f"Expected frame as finite numbers of shape (channel, interneuron), or a number of "
                 f"channels, got shape {self.frame.shape}."
             )
-        if not (np.isfinite(alpha) and alpha > 0):
-            raise ParameterError(f"Expected alpha > 0, got {alpha!r}.")
-        self.alpha = float(alpha)
+        self.alpha = check_number("alpha", alpha, 0, open_low=True)
         self.clamp = bool(clamp)
 
     def optimal_gains(self, covariance: Any) -> xr.DataArray:
@@ -152,10 +148,8 @@ class AdaptiveWhitening:
             C_yy - I before it (NaN where the covariance is not known), and the last
             ``frame(channel, interneuron)``.
         """
-        if not (np.isfinite(rate) and rate >= 0 and np.isfinite(slow_rate) and slow_rate >= 0):
-            raise ParameterError(
-                f"Expected rate and slow_rate >= 0, got {rate!r} and {slow_rate!r}."
-            )
+        check_number("rate", rate, 0)
+        check_number("slow_rate", slow_rate, 0)
         start = self._gains(np.ones(self.frame.shape[1]) if gain is None else gain)
         known = None if covariance is None else self._covariances(covariance, 3)
         with np.errstate(over="ignore", invalid="ignore"):

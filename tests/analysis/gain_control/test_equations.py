@@ -63,9 +63,7 @@ def test_first_order_conditions_hold_by_finite_differences(strength, decoder, on
     c = circuit(strength, decoder=decoder)
     control, biased = ensembles()
     one = np.ones(12)
-    pull = approx_fprime(
-        one, lambda g: equations.objective(c, g, control, 0 * one, on_total), 1e-6
-    )
+    pull = approx_fprime(one, lambda g: equations.objective(c, g, control, 0 * one, on_total), 1e-6)
     if on_total:
         gain = equations.descend(c, biased, control).gain
     else:
@@ -141,7 +139,7 @@ def test_a_recurrence_that_runs_away_is_refused():
             lambda c=c: equations.quadratic(c, ensembles()[1]),
             lambda c=c: equations.descend(c, ensembles()[1]),
         ):
-            with pytest.raises(ParameterError, match="settles.*lower its strength"):
+            with pytest.raises(ParameterError, match=r"settles.*lower its strength"):
                 call()
 
 
