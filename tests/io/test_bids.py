@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import recorders
 import xarray as xr
-from test_io_seeg import assert_close, quiet_mne, recording, signal_of, stored
 
 import neurokit_sdr as nks
 from neurokit_sdr.core import schema
@@ -21,6 +20,7 @@ from neurokit_sdr.core.clock import even_clock
 from neurokit_sdr.core.errors import DataWarning, FileFormatError, ParameterError, SchemaError
 from neurokit_sdr.io import _bids, _bids_files
 from neurokit_sdr.io._contacts import split_name
+from tests.io.test_seeg import assert_close, quiet_mne, recording, signal_of, stored
 
 HFO = "sub-01/ieeg/sub-01_task-interictalsleep_run-01"
 DBS = "sub-testsub/ses-EphysMedOff/ieeg/sub-testsub_ses-EphysMedOff"
