@@ -28,6 +28,9 @@ try:
         partial_correlation as partial_correlation,
     )
     from neurokit_sdr.analysis.connectivity.estimators import transfer_entropy as transfer_entropy
+    from neurokit_sdr.analysis.gain_control import AdaptiveWhitening as AdaptiveWhitening
+    from neurokit_sdr.analysis.gain_control import adaptor_ensemble as adaptor_ensemble
+    from neurokit_sdr.analysis.gain_control import gain_circuit as gain_circuit
     from neurokit_sdr.analysis.hmm_glm.model import HMMGLM as HMMGLM
 except ModuleNotFoundError as error:
     raise MissingDependencyError(

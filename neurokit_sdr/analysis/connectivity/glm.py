@@ -14,7 +14,8 @@ import numpy as np
 
 from neurokit_sdr.analysis.connectivity.lags import Trains
 from neurokit_sdr.core.threads import Map
-from neurokit_sdr.engines.poisson.rates import LARGEST_DRIVE, _exp
+from neurokit_sdr.engines.poisson.rates import LARGEST_DRIVE
+from neurokit_sdr.engines.vector_math import exp
 
 #: Targets fitted together: their Fisher information should stay in the cache of one core.
 _BLOCK = 32
@@ -335,7 +336,7 @@ def _rates(begin, end, unit, value, theta, rate):
         for n in range(rate.size):
             rate[n] += x * weight[n]
     for n in range(rate.size):
-        rate[n] = _exp(min(max(rate[n], -LARGEST_DRIVE), LARGEST_DRIVE))
+        rate[n] = exp(min(max(rate[n], -LARGEST_DRIVE), LARGEST_DRIVE))
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz"}, error_model="numpy")
