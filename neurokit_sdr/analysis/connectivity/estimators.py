@@ -38,20 +38,19 @@ import xarray as xr
 
 from neurokit_sdr.analysis.connectivity import advice, challenge, entropy, glm, lags
 from neurokit_sdr.analysis.connectivity.data import (
-    check,
     check_length,
     counts_of,
     label,
     signal_of,
     spikes_of,
 )
+from neurokit_sdr.core.arguments import Interval, Options, check
 from neurokit_sdr.core.errors import (
     ConvergenceWarning,
     DataWarning,
     ParameterError,
     SchemaError,
 )
-from neurokit_sdr.core.estimator import Interval, Options
 from neurokit_sdr.core.parallel import thread_count
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
 from neurokit_sdr.core.threads import parallel_map

@@ -47,6 +47,11 @@ def check_counts(data: xr.Dataset) -> None:
             "Expected forward true from some bin to the last, got an observed bin after one: the "
             "bins to forecast follow those that are seen."
         )
+    if "context" in data.variables and (np.diff(data["context"].values.astype(int)) > 0).any():
+        raise SchemaError(
+            "Expected context true from a trial's first bin to some bin, got one after a bin that "
+            "is none: it marks the past that a trial was cut out with, which comes before it."
+        )
     if count.chunks is not None:
         return  # looking at the values would compute them; the model's own check does so
     values = np.asarray(count.values)
