@@ -29,95 +29,22 @@ checks, calls and labels. The class looks like this::
 from __future__ import annotations
 
 import inspect
-import math
-import numbers
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import xarray as xr
 
 from neurokit_sdr.core import results
+from neurokit_sdr.core.arguments import Constraint as Constraint
+from neurokit_sdr.core.arguments import Interval as Interval
+from neurokit_sdr.core.arguments import Names as Names
+from neurokit_sdr.core.arguments import OneOrSeveral as OneOrSeveral
+from neurokit_sdr.core.arguments import Options as Options
+from neurokit_sdr.core.arguments import check, did_you_mean
 from neurokit_sdr.core.errors import ConvergenceWarning, NotFittedError, ParameterError
-from neurokit_sdr.core.schema import did_you_mean
 from neurokit_sdr.core.seeding import RNG
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A number from ``low`` (included, unless ``open_low``) to ``high`` (included)."""
-
-    kind: type[int] | type[float]
-    low: float
-    high: float = float("inf")
-    open_low: bool = False
-
-    def __contains__(self, value: object) -> bool:
-        number = numbers.Integral if self.kind is int else numbers.Real
-        if not isinstance(value, number) or isinstance(value, bool):
-            return False
-        above = value > self.low if self.open_low else value >= self.low  # type: ignore[operator]
-        return bool(above and value <= self.high and math.isfinite(value))
-
-    def __str__(self) -> str:
-        noun = "an integer" if self.kind is int else "a number"
-        low = f" {'>' if self.open_low else '>='} {self.low:g}"
-        return noun + low + (f" and <= {self.high:g}" if self.high != float("inf") else "")
-
-
-@dataclass(frozen=True, init=False)
-class Options:
-    """One of a few words."""
-
-    words: tuple[str, ...]
-
-    def __init__(self, *words: str) -> None:
-        object.__setattr__(self, "words", words)
-
-    def __contains__(self, value: object) -> bool:
-        return isinstance(value, str) and value in self.words
-
-    def __str__(self) -> str:
-        return "one of " + ", ".join(map(repr, self.words))
-
-
-@dataclass(frozen=True)
-class OneOrSeveral:
-    """One value of a constraint, a non-empty list of them, or None if that is allowed."""
-
-    each: Interval
-    none: bool = False
-
-    def __contains__(self, value: object) -> bool:
-        if value is None:
-            return self.none
-        if isinstance(value, list | tuple):
-            return len(value) > 0 and all(v in self.each for v in value)
-        return value in self.each
-
-    def __str__(self) -> str:
-        return f"{self.each}, or a list of such" + (", or None" if self.none else "")
-
-
-@dataclass(frozen=True)
-class Names:
-    """None, or a list of different names."""
-
-    def __contains__(self, value: object) -> bool:
-        if value is None:
-            return True
-        if not isinstance(value, list | tuple) or not value:
-            return False
-        named = all(isinstance(v, str) and v for v in value)
-        return named and len(set(value)) == len(value)
-
-    def __str__(self) -> str:
-        return "None or a list of different names"
-
-
-Constraint = Interval | Options | OneOrSeveral | Names
 
 
 class Estimator(ABC):
@@ -180,11 +107,7 @@ class Estimator(ABC):
 
     def _check_params(self) -> None:
         for name, allowed in self._allowed.items():
-            value = getattr(self, name)
-            if value not in allowed:
-                raise ParameterError(
-                    f"Expected {name} of {type(self).__name__} to be {allowed}, got {value!r}."
-                )
+            check(f"{name} of {type(self).__name__}", getattr(self, name), allowed)
 
     def _check_fitted(self) -> xr.Dataset:
         if not hasattr(self, "result_"):

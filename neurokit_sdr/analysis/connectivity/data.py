@@ -10,13 +10,7 @@ import xarray as xr
 from neurokit_sdr.analysis.connectivity.lags import Trains
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.counts import Sequences, flatten
-from neurokit_sdr.core.errors import ParameterError, SchemaError
-from neurokit_sdr.core.estimator import Interval, Options
-
-
-def check(name: str, value: Any, allowed: Interval | Options) -> None:
-    if value not in allowed:
-        raise ParameterError(f"Expected {name} to be {allowed}, got {value!r}.")
+from neurokit_sdr.core.errors import SchemaError
 
 
 def counts_of(counts: Any) -> tuple[Sequences, np.ndarray]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.special import gammaln
+
+from neurokit_sdr.engines.poisson.history import history_features
 
 
 class Data(NamedTuple):
@@ -75,39 +76,7 @@ def make_data(
     )
 
 
-def history_features(
-    counts: np.ndarray, starts: np.ndarray, observed: np.ndarray, kernel: np.ndarray
-) -> np.ndarray:
-    """Filter the counts of every sequence with every kernel; what lies before its start is zero.
-
-    Missing bins count as zero in the history of later bins.
-
-    Parameters
-    ----------
-    counts
-        Shape (time, source).
-    starts
-        As in :class:`Data`.
-    observed
-        Shape (time,).
-    kernel
-        Shape (time_constant, lag), lag 1 first.
-
-    Returns
-    -------
-    numpy.ndarray
-        Ones, then source-major history features, shape (time, 1 + source * time_constant).
-    """
-    n_bins, n_units = counts.shape
-    known = np.where(observed[:, None], counts, 0.0)
-    design = np.zeros((n_bins, 1 + n_units * len(kernel)))
-    design[:, 0] = 1.0
-    features = design[:, 1:].reshape(n_bins, n_units, len(kernel))
-    for first, last in itertools.pairwise(starts):
-        for h, weights in enumerate(kernel):
-            for lag in np.flatnonzero(weights) + 1:
-                if first + lag < last:
-                    features[first + lag : last, :, h] += (
-                        weights[lag - 1] * known[first : last - lag]
-                    )
-    return design
+def mean_count(arrays: Data) -> np.ndarray:
+    """Mean counts; a silent neuron gets half a spike, so that one spike of it stays possible."""
+    counts = arrays.counts[arrays.observed]
+    return np.maximum(counts.mean(axis=0), 0.5 / len(counts))

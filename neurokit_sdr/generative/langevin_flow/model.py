@@ -25,14 +25,9 @@ from neurokit_sdr.generative.langevin_flow import equations as langevin
 from neurokit_sdr.generative.langevin_flow import network as core
 from neurokit_sdr.generative.langevin_flow.landscape import check_has_potential, landscape
 from neurokit_sdr.generative.langevin_flow.released import ReleasedFlow
-from neurokit_sdr.generative.rates import (
-    Arrays,
-    RateModel,
-    begin_result,
-    evaluation_arrays,
-    label,
-    training_arrays,
-)
+from neurokit_sdr.generative.rates.arrays import Arrays, evaluation_arrays, training_arrays
+from neurokit_sdr.generative.rates.labels import begin_result, label
+from neurokit_sdr.generative.rates.model import RateModel
 
 #: Draws from the posterior behind a prediction and its band, which holds the central 95 %.
 N_DRAWS, BAND = 32, (0.025, 0.975)
