@@ -31,8 +31,13 @@ from neurokit_sdr.core.errors import (
     SchemaError,
 )
 from neurokit_sdr.core.seeding import stream
-from neurokit_sdr.io import _fif, _mne, meg
-from neurokit_sdr.io._interop_mne import from_mne, to_mne
+from neurokit_sdr.io.formats.bti.read import bti_file
+from neurokit_sdr.io.formats.ctf.read import is_ctf
+from neurokit_sdr.io.formats.fif import tags as fif_tags
+from neurokit_sdr.io.formats.fil.read import is_fil
+from neurokit_sdr.io.formats.kit.read import is_kit
+from neurokit_sdr.io.formats.mne import read as mne_read
+from neurokit_sdr.io.interop.mne import from_mne, to_mne
 
 mne = pytest.importorskip("mne")
 
@@ -245,7 +250,7 @@ def test_annotations_and_triggers_become_events(raw_file):
 
 
 def test_triggers_of_large_files_are_searched_on_request(raw_file, monkeypatch):
-    monkeypatch.setattr(_mne, "TRIGGER_SEARCH", 10)
+    monkeypatch.setattr(mne_read, "TRIGGER_SEARCH", 10)
     with pytest.warns(DataWarning, match=r"'STI 014'.*not searched.*events=True"):
         found = nks.io.read_meg(raw_file)["events"]
     assert set(found["event_source"].values) == {"annotation"}
@@ -285,7 +290,7 @@ def test_values_are_read_where_they_are_used(raw_file):
 
 
 def test_a_step_over_a_long_recording_reads_it_in_blocks(raw_file, monkeypatch):
-    monkeypatch.setattr(_mne, "_BLOCK_VALUES", 100)
+    monkeypatch.setattr(mne_read, "_BLOCK_VALUES", 100)
     signal = nks.io.read_meg(raw_file)["signal/signal"]
     assert np.array_equal(signal[::7].values, signal.values[::7])
 
@@ -820,7 +825,7 @@ def write_opm(folder: Path) -> Path:
 
 def test_optically_pumped_magnetometers(tmp_path):
     path = write_opm(tmp_path)
-    assert meg.is_fil(path)
+    assert is_fil(path)
     with pytest.warns(DataWarning, match="MNE says of sub-1.*No fiducials"):
         session = nks.io.read_meg(path)
     raw = mne.io.read_raw_fil(path, verbose="ERROR")
@@ -837,27 +842,27 @@ def test_folders_and_files_are_known_by_content(tmp_path):
     ctf = tmp_path / "x.ds"
     ctf.mkdir()
     (ctf / "x.res4").write_bytes(b"MEG41RS\0" + bytes(100))
-    assert meg.is_ctf(ctf)
+    assert is_ctf(ctf)
     with pytest.raises(FileFormatError, match="could not be read with MNE"):
         nks.io.read_meg(ctf)
     kit = tmp_path / "x.sqd"
     kit.write_bytes(struct.pack("<4i", 0, 16, 32, 32) + bytes(16 * 40))
-    assert meg.is_kit(kit)
+    assert is_kit(kit)
     with pytest.raises(FileFormatError, match="could not be read with MNE"):
         nks.io.read_meg(kit)
     bti = tmp_path / "run"
     bti.mkdir()
     (bti / "config").write_bytes(bytes(100))
     (bti / "c,rfDC").write_bytes(bytes(100))
-    assert meg.bti_file(bti) == bti / "c,rfDC"
+    assert bti_file(bti) == bti / "c,rfDC"
     with pytest.raises(FileFormatError, match="could not be read with MNE"):
         nks.io.read_meg(bti)
     for path in (tmp_path, kit.with_name("y.sqd")):
         path.mkdir(exist_ok=True)
-        assert not meg.is_ctf(path)
-        assert not meg.is_kit(path)
-        assert not meg.is_fil(path)
-        assert meg.bti_file(path) is None
+        assert not is_ctf(path)
+        assert not is_kit(path)
+        assert not is_fil(path)
+        assert bti_file(path) is None
         with pytest.raises(FileFormatError, match="Expected a recording in FIF, CTF, KIT"):
             nks.io.read_meg(path)
 
@@ -943,7 +948,7 @@ def test_a_packed_file_that_unpacks_without_end_is_refused(tmp_path, monkeypatch
     path.write_bytes(gzip.compress(raw_file.read_bytes()))
     expected = nks.io.read_meg(raw_file)["signal/signal"].values
     assert np.array_equal(nks.io.read_meg(path)["signal/signal"].values, expected)
-    monkeypatch.setattr(_fif, "_LARGEST_UNPACKED", 10_000)
+    monkeypatch.setattr(fif_tags, "_LARGEST_UNPACKED", 10_000)
     with pytest.raises(FileFormatError, match="gunzip"):
         nks.io.read_meg(path)
     path.write_bytes(path.read_bytes()[:500])
