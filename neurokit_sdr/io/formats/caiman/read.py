@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from neurokit_sdr.core.errors import FileFormatError, NeurokitError
+from neurokit_sdr.core.errors import FileFormatError, NeurokitError, warn
 from neurokit_sdr.core.files import check_hdf5
 from neurokit_sdr.core.lazy import lazy_variable
 from neurokit_sdr.io import assemble, imaging
@@ -53,7 +53,7 @@ def read_caiman(path: Path, sampling_rate: float | None = None) -> xr.DataTree:
         ) from error
     assemble.warn_left_out(path, reading.left)
     if session["/calcium/time"].attrs["units"] == "frame":
-        assemble.warn(f"{path.name}: {imaging.UNKNOWN_RATE}.")
+        warn(f"{path.name}: {imaging.UNKNOWN_RATE}.")
     return session
 
 
