@@ -1,4 +1,4 @@
-"""Which method finds the wiring of a known network: the table of ``analysis/connectivity.py``.
+"""Which method finds the wiring of a known network: the table of ``analysis/connectivity``.
 
 ``python benchmarks/connectivity.py [--seeds N] [--minutes M ...]`` simulates ``hub_network`` (100
 units, a fifth inhibitory, density 0.1, three hubs) with strong and weak coupling, and scores every

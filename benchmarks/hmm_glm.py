@@ -26,7 +26,7 @@ from _tools import HERE, print_table, run_json, versions, write_json
 from make_environments import environment_is_current, environment_python
 
 import neurokit_sdr as nks
-from neurokit_sdr.analysis.hmm_glm.data import history_features
+from neurokit_sdr.engines.poisson.history import history_features
 
 PEERS = HERE / "peers"
 PROBLEMS = {

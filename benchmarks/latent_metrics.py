@@ -313,7 +313,7 @@ def data_folder() -> Path:
 
 def lorenz(folder: Path) -> list[dict[str, Any]]:
     """Truth and PSTHs of the Lorenz benchmark on its own split, its last 15 units held out."""
-    from neurokit_sdr.io._examples_spikes import read_lorenz
+    from neurokit_sdr.io.published.spikes import read_lorenz
 
     counts = read_lorenz(folder)["/counts"].to_dataset()
     tested = counts["split"].values == "valid"

@@ -8,7 +8,6 @@ its own with a limit on time and memory. ``FAMILY`` is a key of :data:`FAMILIES`
 from __future__ import annotations
 
 import argparse
-import importlib
 import multiprocessing
 import os
 import random
@@ -24,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import calcium_files
 import numpy as np
 import xarray as xr
 
@@ -104,27 +104,27 @@ def _phy(folder: Path) -> Path:
 
 
 def _suite2p(folder: Path) -> Path:
-    importlib.import_module("test_io_calcium").suite2p_plane(folder / "suite2p" / "plane0")
+    calcium_files.suite2p_plane(folder / "suite2p" / "plane0")
     return folder / "suite2p"
 
 
 def _caiman(folder: Path) -> Path:
-    return importlib.import_module("test_io_calcium").caiman_file(folder / "a.hdf5")
+    return calcium_files.caiman_file(folder / "a.hdf5")
 
 
 def _minian(folder: Path) -> Path:
     (folder / "minian").mkdir()
-    return importlib.import_module("test_io_calcium").minian_stores(folder / "minian", 2)
+    return calcium_files.minian_stores(folder / "minian", 2)
 
 
 def _minian_3(folder: Path) -> Path:
     (folder / "minian").mkdir()
-    return importlib.import_module("test_io_calcium").minian_stores(folder / "minian", 3)
+    return calcium_files.minian_stores(folder / "minian", 3)
 
 
 def _inscopix(folder: Path) -> Path:
     rows = [f"{k / 10},{k}.5,-{k}" for k in range(30)]
-    return importlib.import_module("test_io_calcium").inscopix(folder / "a.csv", *rows)
+    return calcium_files.inscopix(folder / "a.csv", *rows)
 
 
 def _raw(meas: Any = None) -> Any:

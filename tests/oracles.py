@@ -151,6 +151,18 @@ RATES: dict[str, Callable[[Any], Any]] = {
 }
 
 
+def exact_rates(drive, nonlinearity):
+    """Rate and slope in extended precision."""
+    x = np.asarray(drive, dtype=np.longdouble)
+    z = np.exp(-np.abs(x))
+    sigmoid = np.where(x >= 0, 1, z) / (1 + z)
+    return {
+        "softplus": (np.maximum(x, 0) + np.log1p(z), sigmoid),
+        "exp": (np.exp(x), np.exp(x)),
+        "sigmoid": (sigmoid, z / (1 + z) ** 2),
+    }[nonlinearity]
+
+
 def poisson_log_likelihood(
     counts: np.ndarray,
     design: np.ndarray,

@@ -11,23 +11,15 @@ from neurokit_sdr.core.errors import MissingDependencyError
 
 try:
     from neurokit_sdr.analysis.behavior import states_by_position as states_by_position
-    from neurokit_sdr.analysis.connectivity.estimators import (
+    from neurokit_sdr.analysis.connectivity import (
         challenge_partial_correlation as challenge_partial_correlation,
     )
-    from neurokit_sdr.analysis.connectivity.estimators import (
-        coupled_poisson_glm as coupled_poisson_glm,
-    )
-    from neurokit_sdr.analysis.connectivity.estimators import (
-        cross_correlogram_peak as cross_correlogram_peak,
-    )
-    from neurokit_sdr.analysis.connectivity.estimators import lag_profile as lag_profile
-    from neurokit_sdr.analysis.connectivity.estimators import (
-        lagged_correlation as lagged_correlation,
-    )
-    from neurokit_sdr.analysis.connectivity.estimators import (
-        partial_correlation as partial_correlation,
-    )
-    from neurokit_sdr.analysis.connectivity.estimators import transfer_entropy as transfer_entropy
+    from neurokit_sdr.analysis.connectivity import coupled_poisson_glm as coupled_poisson_glm
+    from neurokit_sdr.analysis.connectivity import cross_correlogram_peak as cross_correlogram_peak
+    from neurokit_sdr.analysis.connectivity import lag_profile as lag_profile
+    from neurokit_sdr.analysis.connectivity import lagged_correlation as lagged_correlation
+    from neurokit_sdr.analysis.connectivity import partial_correlation as partial_correlation
+    from neurokit_sdr.analysis.connectivity import transfer_entropy as transfer_entropy
     from neurokit_sdr.analysis.gain_control import AdaptiveWhitening as AdaptiveWhitening
     from neurokit_sdr.analysis.gain_control import adaptor_ensemble as adaptor_ensemble
     from neurokit_sdr.analysis.gain_control import gain_circuit as gain_circuit

@@ -1,7 +1,7 @@
 """exp as a polynomial without branches, which the compiler turns into vector instructions.
 
 NumPy's and numba's exp run element by element on many machines. Needs numba: import it only from
-modules that do. The largest relative error is below 2e-15 (``tests/test_rates.py``).
+modules that do. The largest relative error is below 2e-15 (``tests/engines/test_rates.py``).
 """
 
 from __future__ import annotations

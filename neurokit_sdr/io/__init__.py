@@ -12,11 +12,11 @@ from typing import Any
 _FUNCTIONS = {
     "read": "neurokit_sdr.io.reading",
     "readers": "neurokit_sdr.io.reading",
-    "Reader": "neurokit_sdr.io._registry",
+    "Reader": "neurokit_sdr.io.registry",
     "read_spikes": "neurokit_sdr.io.spikes",
-    "read_neural_latents": "neurokit_sdr.io._neural_latents",
+    "read_neural_latents": "neurokit_sdr.io.formats.neural_latents.read",
     "from_spike_times": "neurokit_sdr.io.spikes",
-    "write_nwb": "neurokit_sdr.io.nwb",
+    "write_nwb": "neurokit_sdr.io.formats.nwb.session",
     "read_calcium": "neurokit_sdr.io.calcium",
     "from_fluorescence": "neurokit_sdr.io.calcium",
     "subtract_neuropil": "neurokit_sdr.io.calcium",
@@ -39,8 +39,8 @@ _FUNCTIONS = {
     "to_mne": "neurokit_sdr.io.interop",
     "from_mne": "neurokit_sdr.io.interop",
     "to_nemos": "neurokit_sdr.io.interop",
-    "fetch_example": "neurokit_sdr.io._examples",
-    "examples": "neurokit_sdr.io._examples",
+    "fetch_example": "neurokit_sdr.io.published.fetch",
+    "examples": "neurokit_sdr.io.published.fetch",
 }
 _MODULES = ("spikes", "calcium", "meg", "seeg", "store", "interop")
 

@@ -15,9 +15,13 @@ import xarray as xr
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.errors import FileFormatError, ParameterError, SchemaError
 from neurokit_sdr.core.lazy import lazy_variable
-from neurokit_sdr.io import _caiman, _dff, _imaging, _inscopix, _minian, _suite2p
-from neurokit_sdr.io._lazy import chunked, path_of
-from neurokit_sdr.io._registry import Reader
+from neurokit_sdr.io import baselines, imaging
+from neurokit_sdr.io.formats.caiman import read as caiman
+from neurokit_sdr.io.formats.inscopix import read as inscopix
+from neurokit_sdr.io.formats.minian import read as minian
+from neurokit_sdr.io.formats.suite2p import read as suite2p
+from neurokit_sdr.io.lazy import chunked, path_of
+from neurokit_sdr.io.registry import Reader
 
 
 class _Format(NamedTuple):
@@ -31,27 +35,27 @@ class _Format(NamedTuple):
 _FORMATS = (
     _Format(
         "suite2p",
-        _suite2p.is_suite2p,
-        _suite2p.read_suite2p,
+        suite2p.is_suite2p,
+        suite2p.read_suite2p,
         "F, Fneu, spks (lazy), iscell, redcell, stat (pixels and statistics), ops, every plane",
     ),
     _Format(
         "CaImAn",
-        _caiman.is_caiman,
-        _caiman.read_caiman,
+        caiman.is_caiman,
+        caiman.read_caiman,
         "C, YrA, S, F_dff (lazy), footprints, accepted components, quality, parameters",
     ),
     _Format(
         "minian",
-        _minian.is_minian,
-        _minian.read_minian,
+        minian.is_minian,
+        minian.read_minian,
         "YrA, C, S and footprints A (lazy), unit and frame labels, other variables",
         "zarr",
     ),
     _Format(
         "Inscopix CSV",
-        _inscopix.is_inscopix,
-        _inscopix.read_inscopix,
+        inscopix.is_inscopix,
+        inscopix.read_inscopix,
         "cell traces, accepted, rejected or undecided, cell properties, real frame times",
     ),
 )
@@ -123,14 +127,14 @@ def read_calcium(
     >>> dict(session["/calcium/fluorescence"].sizes)
     {'time': 100, 'unit': 3}
     """
-    rate = _imaging.check_rate(sampling_rate)
+    rate = imaging.check_rate(sampling_rate)
     path = path_of(path)
     if not path.exists():
         raise FileFormatError(f"Expected a recording at {path}, found nothing: check the path.")
     for one in _FORMATS:
         if one.can_read(path):
             return chunked(one.read(path, rate), chunks)
-    from neurokit_sdr.io._nwb import is_nwb, read_nwb
+    from neurokit_sdr.io.formats.nwb.read import is_nwb, read_nwb
 
     if is_nwb(path):
         session = read_nwb(path)
@@ -232,12 +236,12 @@ def from_fluorescence(
             f"got shape {np.shape(time)}{turned}."
         )
     ids = _ids(unit, values.shape[1])
-    rate = _imaging.check_rate(sampling_rate)
-    clock: Any = _imaging.clock(values.shape[0], rate)
+    rate = imaging.check_rate(sampling_rate)
+    clock: Any = imaging.clock(values.shape[0], rate)
     if time is not None:
         clock = time
-    return _imaging.calcium_dataset(
-        {"fluorescence": _imaging.trace("fluorescence", values)},
+    return imaging.calcium_dataset(
+        {"fluorescence": imaging.trace("fluorescence", values)},
         ids,
         clock,
         {},
@@ -423,7 +427,7 @@ def dff(
     array([0. , 0. , 0.5, 0. ])
     """
     options = {"window": window, "smoothing": smoothing, "percentile": percentile}
-    return _on_calcium(data, partial(_dff.add_dff, baseline=baseline, options=options))
+    return _on_calcium(data, partial(baselines.add_dff, baseline=baseline, options=options))
 
 
 def roi_masks(session: xr.DataTree | xr.Dataset) -> xr.DataArray:
@@ -543,7 +547,7 @@ def write_suite2p(data: xr.Dataset | xr.DataTree, folder: str | os.PathLike[str]
     >>> back["/calcium"].to_dataset().identical(seen["/calcium"].to_dataset())
     True
     """
-    from neurokit_sdr.io._suite2p_write import write_suite2p as write
+    from neurokit_sdr.io.formats.suite2p.write import write_suite2p as write
 
     write(data, path_of(folder))
 

@@ -12,8 +12,11 @@ import xarray as xr
 
 from neurokit_sdr.core.errors import FileFormatError, ParameterError, SchemaError
 from neurokit_sdr.core.files import check_file, check_inside
-from neurokit_sdr.io import _assemble, _fif, _lazy, _mne, _mne_epochs
-from neurokit_sdr.io._registry import Reader
+from neurokit_sdr.io import assemble, lazy
+from neurokit_sdr.io.formats.fif import tags as fif_tags
+from neurokit_sdr.io.formats.mne import epochs as mne_epochs
+from neurokit_sdr.io.formats.mne import read as mne_read
+from neurokit_sdr.io.registry import Reader
 
 #: Formats that only MNE knows here, by suffix: their readers check the content themselves.
 _OTHER = {
@@ -126,7 +129,7 @@ def read_meg(
     """
     if events not in (None, True, False):
         raise ParameterError(f"Expected events to be True, False or None, got {events!r}.")
-    path = _lazy.path_of(path)
+    path = lazy.path_of(path)
     found = _format_of(path if path.is_dir() else check_file(path))
     if found is None:
         raise FileFormatError(
@@ -135,15 +138,15 @@ def read_meg(
             f"_meg.bin file of FIL; of intracranial formats use nks.io.read_seeg."
         )
     opener, target, options = found
-    _mne.import_mne()
+    mne_read.import_mne()
     if opener == "fif":
-        return _lazy.chunked(_read_fif(target, events), chunks)
-    return _mne.read_with_mne(target, opener, chunks=chunks, events=events, options=options)
+        return lazy.chunked(_read_fif(target, events), chunks)
+    return mne_read.read_with_mne(target, opener, chunks=chunks, events=events, options=options)
 
 
 def _format_of(path: Path) -> tuple[str, Path, dict[str, Any]] | None:
     """The opener, the path it takes, and its options."""
-    if _fif.is_fif(path):
+    if fif_tags.is_fif(path):
         return "fif", path, {}
     if is_ctf(path):
         _check_folder(path)
@@ -228,7 +231,7 @@ def _is_other(path: Path) -> bool:
 
 
 def _read_fif(path: Path, events: bool | None) -> xr.DataTree:
-    content = _fif.check_fif(path)
+    content = fif_tags.check_fif(path)
     if not content.kinds and not content.others:
         raise FileFormatError(
             f"Expected a raw recording, epochs or averages in {path}, found none: it was probably "
@@ -240,29 +243,29 @@ def _read_fif(path: Path, events: bool | None) -> xr.DataTree:
             f"{' and '.join(content.others)}: read that with MNE itself."
         )
     if not content.ended:
-        _assemble.warn(
+        assemble.warn(
             f"{path.name} lacks the mark that ends a FIF file, so it was probably cut off; what "
             f"is there is read."
         )
     said: list[str] = []
     if "raw" in content.kinds:
         # Active shielding makes MNE refuse a recording unless it is asked for; it then warns.
-        source = _mne.Source(str(path), "read_raw_fif", (("allow_maxshield", True),))
-        groups, attrs = _mne.file_groups(source, events)
+        source = mne_read.Source(str(path), "read_raw_fif", (("allow_maxshield", True),))
+        groups, attrs = mne_read.file_groups(source, events)
         kinds = ("raw",)
     elif "epochs" in content.kinds:
-        with _mne.opening(path) as said:
-            opened = _mne_epochs.open_epochs(path)
-            groups, attrs = _mne_epochs.epochs_groups(opened, path)
+        with mne_read.opening(path) as said:
+            opened = mne_epochs.open_epochs(path)
+            groups, attrs = mne_epochs.epochs_groups(opened, path)
         kinds = ("epochs",)
     else:
-        with _mne.opening(path) as said:
-            evokeds = _mne.import_mne().read_evokeds(path, proj=False, allow_maxshield=True)
-            groups, attrs = _mne_epochs.evoked_groups(evokeds)
+        with mne_read.opening(path) as said:
+            evokeds = mne_read.import_mne().read_evokeds(path, proj=False, allow_maxshield=True)
+            groups, attrs = mne_epochs.evoked_groups(evokeds)
         kinds = ("evoked",)
-    _mne.warn_said(path, said)
-    _assemble.warn_left_out(path, [k for k in content.kinds if k not in kinds])
-    return _assemble.session(groups, attrs | {"source": f"FIF {kinds[0]}"})
+    mne_read.warn_said(path, said)
+    assemble.warn_left_out(path, [k for k in content.kinds if k not in kinds])
+    return assemble.session(groups, attrs | {"source": f"FIF {kinds[0]}"})
 
 
 def write_fif(data: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> None:
@@ -317,9 +320,9 @@ def write_fif(data: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> N
     >>> bool((back["/signal/signal"].values == np.eye(4, 2)).all())
     True
     """
-    from neurokit_sdr.io._fif_write import save_fif
+    from neurokit_sdr.io.formats.fif.write import save_fif
 
-    path = _lazy.path_of(path)
+    path = lazy.path_of(path)
     if not path.name.endswith((".fif", ".fif.gz")):
         raise ParameterError(f"Expected a name that ends in .fif, got {path.name!r}.")
     parts = data.subtree if isinstance(data, xr.DataTree) else [data]
@@ -337,7 +340,7 @@ def _reader(name: str, can_read: Any, kinds: tuple[str, ...] = ("signal", "event
 
 
 READERS = (
-    _reader("FIF", _fif.is_fif, ("signal", "evoked", "events")),
+    _reader("FIF", fif_tags.is_fif, ("signal", "evoked", "events")),
     _reader("CTF", is_ctf),
     _reader("4D/BTi", lambda path: bti_file(path) is not None),
     _reader("KIT", is_kit),

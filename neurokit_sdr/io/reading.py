@@ -12,8 +12,8 @@ import xarray as xr
 
 from neurokit_sdr.core.errors import FileFormatError, MissingDependencyError, NeurokitError
 from neurokit_sdr.core.files import check_file, check_hdf5, check_heaps
-from neurokit_sdr.io._lazy import path_of
-from neurokit_sdr.io._registry import Reader, all_readers, is_installed
+from neurokit_sdr.io.lazy import path_of
+from neurokit_sdr.io.registry import Reader, all_readers, is_installed
 
 if TYPE_CHECKING:
     import pandas as pd

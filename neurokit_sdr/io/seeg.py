@@ -11,10 +11,11 @@ import xarray as xr
 
 from neurokit_sdr.core.errors import FileFormatError
 from neurokit_sdr.core.files import check_file
-from neurokit_sdr.io import _bids, _lazy
-from neurokit_sdr.io._contacts import select_contacts, split_contact_names
-from neurokit_sdr.io._references import bipolar_reference, common_average
-from neurokit_sdr.io._registry import Reader
+from neurokit_sdr.io import lazy
+from neurokit_sdr.io.contacts.names import select_contacts, split_contact_names
+from neurokit_sdr.io.contacts.references import bipolar_reference, common_average
+from neurokit_sdr.io.formats.bids import read as bids
+from neurokit_sdr.io.registry import Reader
 
 __all__ = [
     "bipolar_reference",
@@ -105,10 +106,10 @@ def read_seeg(path: str | os.PathLike[str], *, chunks: Any = None) -> xr.DataTre
     >>> session["/signal/channel_type"].values.tolist()
     ['seeg', 'seeg']
     """
-    path = _lazy.path_of(path)
-    if _bids.can_read(path):
-        return _bids.read_bids(path, chunks=chunks)
-    return _lazy.chunked(read_recording(path), chunks)
+    path = lazy.path_of(path)
+    if bids.can_read(path):
+        return bids.read_bids(path, chunks=chunks)
+    return lazy.chunked(read_recording(path), chunks)
 
 
 def read_recording(path: Path) -> xr.DataTree:
@@ -169,9 +170,9 @@ def write_edf(data: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> N
     >>> session = nks.io.read_seeg("night.edf")  # doctest: +SKIP
     >>> nks.io.write_edf(nks.io.bipolar_reference(session), "bipolar.edf")  # doctest: +SKIP
     """
-    from neurokit_sdr.io import _edf_write
+    from neurokit_sdr.io.formats.edf import write as edf_write
 
-    _edf_write.write(data, _lazy.path_of(path))
+    edf_write.write(data, lazy.path_of(path))
 
 
 def write_bids(
@@ -240,9 +241,9 @@ def write_bids(
     >>> nks.io.read(folder)["/signal/bad"].values.tolist()
     [False, True]
     """
-    from neurokit_sdr.io import _bids_write
+    from neurokit_sdr.io.formats.bids import write as bids_write
 
-    return _bids_write.write(data, _lazy.path_of(folder), subject, task, session, run)
+    return bids_write.write(data, lazy.path_of(folder), subject, task, session, run)
 
 
 # -- formats ------------------------------------------------------------------------------------
@@ -254,29 +255,29 @@ def _later(module: str, name: str) -> Callable[[Path], Any]:
     def call(path: Path) -> Any:
         import importlib
 
-        return getattr(importlib.import_module(f"neurokit_sdr.io.{module}"), name)(path)
+        return getattr(importlib.import_module(f"neurokit_sdr.io.formats.{module}"), name)(path)
 
     return call
 
 
 #: Of each format: the extra it needs, whether a path is one, and how it is read.
 _FORMATS: dict[str, tuple[str, Callable[[Path], bool], Callable[[Path], xr.DataTree]]] = {
-    "EDF and BDF": ("", _later("_edf_header", "is_edf"), _later("_edf", "read_edf")),
+    "EDF and BDF": ("", _later("edf.header", "is_edf"), _later("edf.read", "read_edf")),
     "BrainVision": (
         "",
-        _later("_brainvision", "is_brainvision"),
-        _later("_brainvision", "read_brainvision"),
+        _later("brainvision.read", "is_brainvision"),
+        _later("brainvision.read", "read_brainvision"),
     ),
-    "Persyst": ("", _later("_persyst", "is_persyst"), _later("_persyst", "read_persyst")),
-    "Nihon Kohden": ("seeg", _later("_clinical", "is_nihon"), _later("_clinical", "read_nihon")),
+    "Persyst": ("", _later("persyst.read", "is_persyst"), _later("persyst.read", "read_persyst")),
+    "Nihon Kohden": ("seeg", _later("mef3.read", "is_nihon"), _later("mef3.read", "read_nihon")),
     "Blackrock nsx": (
         "",
-        _later("_clinical", "is_blackrock"),
-        _later("_clinical", "read_blackrock"),
+        _later("mef3.read", "is_blackrock"),
+        _later("mef3.read", "read_blackrock"),
     ),
-    "Micromed": ("", _later("_clinical", "is_micromed"), _later("_clinical", "read_micromed")),
-    "MEF3": ("seeg", _later("_clinical", "is_mef3"), _later("_clinical", "read_mef3")),
-    "EEGLAB": ("seeg", _later("_clinical", "is_eeglab"), _later("_clinical", "read_eeglab")),
+    "Micromed": ("", _later("mef3.read", "is_micromed"), _later("mef3.read", "read_micromed")),
+    "MEF3": ("seeg", _later("mef3.read", "is_mef3"), _later("mef3.read", "read_mef3")),
+    "EEGLAB": ("seeg", _later("mef3.read", "is_eeglab"), _later("mef3.read", "read_eeglab")),
 }
 _KEEPS = {
     "EDF and BDF": "each channel at its own rate, units, filters, transducers and integer ranges "
@@ -298,7 +299,7 @@ def _reader(name: str) -> Reader:
     needs, can_read, read = _FORMATS[name]
 
     def read_chunked(path: Path, *, chunks: Any = None) -> xr.DataTree:
-        return _lazy.chunked(read(path), chunks)
+        return lazy.chunked(read(path), chunks)
 
     return Reader(name, ("signal", "events"), _KEEPS[name], can_read, read_chunked, needs)
 

@@ -13,9 +13,9 @@ import xarray as xr
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.errors import FileFormatError, SchemaError
 from neurokit_sdr.core.files import check_file, check_hdf5
-from neurokit_sdr.io import _assemble
-from neurokit_sdr.io._lazy import chunked, path_of
-from neurokit_sdr.io._registry import Reader
+from neurokit_sdr.io import assemble
+from neurokit_sdr.io.lazy import chunked, path_of
+from neurokit_sdr.io.registry import Reader
 
 
 def read_spikes(path: str | os.PathLike[str]) -> xr.DataTree:
@@ -73,7 +73,7 @@ def read_spikes(path: str | os.PathLike[str]) -> xr.DataTree:
     import h5py
 
     if h5py.is_hdf5(path):
-        from neurokit_sdr.io._nwb import is_nwb, read_nwb
+        from neurokit_sdr.io.formats.nwb.read import is_nwb, read_nwb
 
         if is_nwb(path):
             return read_nwb(path, spikes=True)
@@ -84,14 +84,14 @@ def read_spikes(path: str | os.PathLike[str]) -> xr.DataTree:
         raise FileFormatError(
             f"{path} is one file of a Phy or Kilosort folder: give the folder {path.parent}."
         )
-    from neurokit_sdr.io._neo import read_neo
+    from neurokit_sdr.io.formats.neo.read import read_neo
 
     return read_neo(path)
 
 
 def _read_folder(path: Path) -> xr.DataTree:
     if (path / "spike_times.npy").exists():
-        from neurokit_sdr.io._phy import read_phy
+        from neurokit_sdr.io.formats.phy.read import read_phy
 
         return read_phy(path)
     if any((path / name).exists() for name in (".zgroup", ".zattrs", "zarr.json")):
@@ -101,7 +101,7 @@ def _read_folder(path: Path) -> xr.DataTree:
         )
     if not any(path.iterdir()):
         raise FileFormatError(f"Expected a recording in the folder {path}, found it empty.")
-    from neurokit_sdr.io._neo import read_neo
+    from neurokit_sdr.io.formats.neo.read import read_neo
 
     return read_neo(path)
 
@@ -160,7 +160,7 @@ def from_spike_times(
         finite = flat[np.isfinite(flat)]
         t_stop = max(float(finite.max()), float(t_start)) if finite.size else float(t_start)
         source = "the last spike: no t_stop was given"
-    spikes = _assemble.spike_dataset(
+    spikes = assemble.spike_dataset(
         flat,
         [t.size for t in trains],
         ids,
@@ -201,7 +201,7 @@ def _one_train(unit: Any, times: Any) -> np.ndarray:
 
 
 def _is_nwb(path: Path) -> bool:
-    from neurokit_sdr.io._nwb import is_nwb
+    from neurokit_sdr.io.formats.nwb.read import is_nwb
 
     return is_nwb(path)
 
@@ -211,13 +211,13 @@ def _is_phy(path: Path) -> bool:
 
 
 def _neo_knows(path: Path) -> bool:
-    from neurokit_sdr.io._neo import knows
+    from neurokit_sdr.io.formats.neo.read import knows
 
     return knows(path)
 
 
 def _read_nwb(path: Path, *, chunks: Any = None) -> xr.DataTree:
-    from neurokit_sdr.io._nwb import read_nwb
+    from neurokit_sdr.io.formats.nwb.read import read_nwb
 
     return chunked(read_nwb(path), chunks)
 

@@ -9,7 +9,7 @@ import pytest
 from oracles import EPS, enumerate_paths, log_joint, smooth
 from scipy.special import logsumexp
 
-from neurokit_sdr.engines import hmm as _hmm
+from neurokit_sdr.engines import hmm
 
 #: T=4, S=3: what the sum over all paths must be met to.
 EXACT = 1e-10
@@ -25,8 +25,8 @@ def chain(rng, n_states):
 
 def compare_with_all_paths(log_initial, log_transition, log_likelihood, starts, tolerance):
     """Hold messages and the best path against enumeration, sequence by sequence."""
-    found = _hmm.forward_backward(log_initial, log_transition, log_likelihood, starts)
-    path = _hmm.most_likely_path(log_initial, log_transition, log_likelihood, starts)
+    found = hmm.forward_backward(log_initial, log_transition, log_likelihood, starts)
+    path = hmm.most_likely_path(log_initial, log_transition, log_likelihood, starts)
     count = np.zeros(log_transition.shape)
     for q, (first, last) in enumerate(pairwise(starts)):
         rows = log_likelihood[first:last]
@@ -68,7 +68,7 @@ def test_missing_bins_say_nothing(seed):
         rows = log_likelihood.copy()
         rows[missing] = 0.0
         compare_with_all_paths(log_initial, log_transition, rows, np.array([0, 4]), EXACT)
-    found = _hmm.forward_backward(log_initial, log_transition, np.zeros((4, 3)), np.array([0, 4]))
+    found = hmm.forward_backward(log_initial, log_transition, np.zeros((4, 3)), np.array([0, 4]))
     assert found.log_likelihood[0] == pytest.approx(0, abs=EXACT)
     forward = np.exp(log_initial) @ np.linalg.matrix_power(np.exp(log_transition), 3)
     np.testing.assert_allclose(found.state_probability[3], forward, atol=EXACT)
@@ -89,7 +89,7 @@ def test_impossible_transitions_never_happen(initial, transition, seed):
     log_initial, log_transition = np.log(initial), np.log(transition)
     log_likelihood = 3 * rng.standard_normal((7, 3))
     compare_with_all_paths(log_initial, log_transition, log_likelihood, np.array([0, 4, 7]), EXACT)
-    found = _hmm.forward_backward(log_initial, log_transition, log_likelihood, np.array([0, 4, 7]))
+    found = hmm.forward_backward(log_initial, log_transition, log_likelihood, np.array([0, 4, 7]))
     assert not found.transition_count[np.asarray(transition) == 0].any()
 
 
@@ -97,7 +97,7 @@ def test_impossible_transitions_never_happen(initial, transition, seed):
 def test_impossible_data_have_no_likelihood_and_make_no_nan():
     log_initial, log_transition = np.log([1.0, 0.0]), np.log(np.eye(2))
     log_likelihood = np.array([[0.0, 0.0], [-np.inf, 0.0], [0.0, 0.0], [-1.0, -1.0]])
-    found = _hmm.forward_backward(log_initial, log_transition, log_likelihood, np.array([0, 3, 4]))
+    found = hmm.forward_backward(log_initial, log_transition, log_likelihood, np.array([0, 3, 4]))
     assert found.log_likelihood.tolist() == [-np.inf, -1.0]
     assert np.isfinite(found.state_probability).all()
     assert not found.transition_count.any()
@@ -115,7 +115,7 @@ def test_likelihoods_far_below_and_above_one(level, seed):
 
 def test_likelihoods_near_the_smallest_float_stay_finite(seed):
     log_likelihood = np.full((4, 3), -1e300)
-    found = _hmm.forward_backward(
+    found = hmm.forward_backward(
         *chain(np.random.default_rng(seed), 3), log_likelihood, np.array([0, 4])
     )
     assert found.log_likelihood[0] == pytest.approx(-4e300)
@@ -159,7 +159,7 @@ def test_long_sequences_match_an_independent_implementation(seed):
     n_bins = 3000
     log_likelihood = 10 * rng.standard_normal((n_bins, 4)) - 50
     starts = np.array([0, n_bins])
-    found = _hmm.forward_backward(log_initial, log_transition, log_likelihood, starts)
+    found = hmm.forward_backward(log_initial, log_transition, log_likelihood, starts)
     total, probability, count = smooth(log_initial, log_transition, log_likelihood)
     # The oracle's messages are sums of n_bins terms and as large as the log likelihood; what the
     # package normalises away, the oracle carries as rounding.
@@ -189,7 +189,7 @@ def test_posterior_adds_up(seed):
     rng = np.random.default_rng(seed)
     starts = np.array([0, 100, 101, 250])
     log_likelihood = 5 * rng.standard_normal((250, 6))
-    found = _hmm.forward_backward(*chain(rng, 6), log_likelihood, starts)
+    found = hmm.forward_backward(*chain(rng, 6), log_likelihood, starts)
     leaving = found.state_probability.sum(axis=0)
     leaving -= found.state_probability[starts[1:] - 1].sum(axis=0)
     entering = found.state_probability.sum(axis=0)
@@ -205,8 +205,8 @@ def test_renaming_the_states_renames_the_answer(seed):
     log_likelihood = rng.standard_normal((30, 4))
     starts = np.array([0, 30])
     order = rng.permutation(4)
-    found = _hmm.forward_backward(log_initial, log_transition, log_likelihood, starts)
-    renamed = _hmm.forward_backward(
+    found = hmm.forward_backward(log_initial, log_transition, log_likelihood, starts)
+    renamed = hmm.forward_backward(
         log_initial[order], log_transition[np.ix_(order, order)], log_likelihood[:, order], starts
     )
     rounding = 30 * 4 * EPS * np.abs(log_likelihood).sum()
@@ -219,7 +219,7 @@ def test_renaming_the_states_renames_the_answer(seed):
 
 
 def test_no_bins_give_nothing():
-    found = _hmm.forward_backward(
+    found = hmm.forward_backward(
         np.log([0.5, 0.5]), np.log(np.full((2, 2), 0.5)), np.zeros((2, 2)), np.array([0, 0, 2])
     )
     assert found.log_likelihood[0] == 0

@@ -19,11 +19,12 @@ from neurokit_sdr.core.errors import (
     SchemaError,
 )
 from neurokit_sdr.engines.poisson.score import bits_per_spike
-from neurokit_sdr.generative import rates as _rates
 from neurokit_sdr.generative.baselines import equations as core
 from neurokit_sdr.generative.baselines.model import FactorAnalysis, Smoothing
 from neurokit_sdr.generative.poisson_lds import equations as lds
 from neurokit_sdr.generative.poisson_lds.model import PoissonLDS
+from neurokit_sdr.generative.rates.arrays import evaluation_arrays, training_arrays
+from neurokit_sdr.generative.rates.labels import begin_result, label
 
 EPS = np.finfo(float).eps
 
@@ -155,7 +156,7 @@ def test_counts_are_taken_apart_by_hand():
         },
         attrs={"bin_size": 0.1},
     )
-    arrays = _rates.training_arrays(data)
+    arrays = training_arrays(data)
     valid = np.array([[1, 0, 1, 1], [1, 1, 0, 0]], dtype=bool)
     np.testing.assert_array_equal(arrays.valid, valid)
     np.testing.assert_array_equal(arrays.inside, [[1, 1, 1, 1], [1, 1, 0, 0]])
@@ -165,12 +166,12 @@ def test_counts_are_taken_apart_by_hand():
     assert arrays.n_window == 3
     assert arrays.inputs.dtype == arrays.counts.dtype == np.float32
 
-    result = _rates.begin_result(data, arrays)
+    result = begin_result(data, arrays)
     assert result.attrs == {"bin_size": 0.1, "n_forward": 1}
     # Held-in units of the window alone; a forward bin follows the trial that fills it.
     test = data.isel(unit=[0, 2], time=slice(3)).drop_vars("forward")
     test["trial_length"] = ("trial", [3, 2], {"units": "1"})
-    asked = _rates.evaluation_arrays(test, result)
+    asked = evaluation_arrays(test, result)
     np.testing.assert_array_equal(asked.inputs, arrays.inputs)
     np.testing.assert_array_equal(asked.inside, arrays.inside)
     np.testing.assert_array_equal(asked.forward, arrays.forward)
@@ -178,7 +179,7 @@ def test_counts_are_taken_apart_by_hand():
     assert np.isnan(asked.counts[:, :, 1]).all()
 
     values = np.arange(24.0).reshape(2, 4, 3)
-    labelled = _rates.label({"x": (values, "unit", {})}, test, asked, result)
+    labelled = label({"x": (values, "unit", {})}, test, asked, result)
     np.testing.assert_array_equal(labelled["x"][1, 2:], np.nan)
     np.testing.assert_array_equal(labelled["x"][0], values[0])
     np.testing.assert_array_equal(labelled["trial_length"], [4, 2])
@@ -306,7 +307,7 @@ def test_hopeless_data_are_refused():
     with pytest.raises(SchemaError, match="or the 9 held-in ones of them"):
         fit.predict(data.isel(unit=slice(8)))
     with pytest.raises(SchemaError, match="bin the data alike"):
-        fit.predict(data.assign_attrs(bin_size=0.01))
+        fit.predict(data.drop_vars("time").assign_attrs(bin_size=0.01))
 
 
 def test_hyper_parameters_that_the_data_rule_out():
@@ -319,7 +320,7 @@ def test_hyper_parameters_that_the_data_rule_out():
 
 
 def test_wide_bins_have_kernels_of_their_own():
-    data = trials(n_trials=4).assign_attrs(bin_size=1.0)
+    data = trials(n_trials=4).drop_vars("time").assign_attrs(bin_size=1.0)
     assert Smoothing().fit(data, rng=0, progress=False).result_.attrs["smoothing"] >= 0.5
 
 
@@ -745,7 +746,7 @@ def test_forward_bins_are_the_forecast_of_the_dynamics():
     model = known_lds(p, n_forward=4)
     counts = known_lds(p).simulate([20, 20], rng=5)[["count"]]
     predicted, latent = model.predict(counts), model.transform(counts)["latent"].values
-    arrays = _rates.evaluation_arrays(counts, model.result_)
+    arrays = evaluation_arrays(counts, model.result_)
     covariance = lds._square(model._posterior(arrays).covariance, 2)
     for t in range(20, 24):
         np.testing.assert_allclose(latent[:, t], latent[:, t - 1] @ p.transition.T, atol=1e-5)

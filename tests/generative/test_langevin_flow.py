@@ -39,7 +39,7 @@ from neurokit_sdr.generative.langevin_flow import network as core
 from neurokit_sdr.generative.langevin_flow.model import LangevinFlow
 from neurokit_sdr.generative.langevin_flow.network import Flow, Loss, Sizes
 from neurokit_sdr.generative.langevin_flow.released import ReleasedFlow
-from neurokit_sdr.generative.rates import training_arrays
+from neurokit_sdr.generative.rates.arrays import training_arrays
 
 EPS = float(np.finfo(np.float32).eps)
 EPS64 = float(np.finfo(float).eps)

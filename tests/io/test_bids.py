@@ -18,8 +18,9 @@ import neurokit_sdr as nks
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.clock import even_clock
 from neurokit_sdr.core.errors import DataWarning, FileFormatError, ParameterError, SchemaError
-from neurokit_sdr.io import _bids, _bids_files
-from neurokit_sdr.io._contacts import split_name
+from neurokit_sdr.io.contacts.names import split_name
+from neurokit_sdr.io.formats.bids import files as bids_files
+from neurokit_sdr.io.formats.bids import read as bids
 from tests.io.test_seeg import assert_close, quiet_mne, recording, signal_of, stored
 
 HFO = "sub-01/ieeg/sub-01_task-interictalsleep_run-01"
@@ -267,7 +268,7 @@ def test_several_recordings_are_listed(dataset):
     assert signal_of(nks.io.read(source)).sizes["channel"] == 3
     (dataset / "sub-b" / "ieeg").mkdir(parents=True)
     with pytest.raises(FileFormatError, match="found none"):
-        _bids.read_bids(dataset / "sub-b")
+        bids.read_bids(dataset / "sub-b")
 
 
 # -- security -------------------------------------------------------------------------------------
@@ -358,7 +359,7 @@ def test_sidecars_that_are_not_utf8_or_empty(dataset):
 
 
 def test_columns_become_what_they_hold():
-    typed = _bids_files.typed
+    typed = bids_files.typed
     assert typed(["1", "2"]).dtype == np.int64
     assert typed(["1", "n/a"]).tolist()[0] == 1.0
     assert typed(["001", "002"]).tolist() == ["001", "002"]  # labels, not numbers

@@ -11,7 +11,7 @@ import xarray as xr
 import neurokit_sdr as nks
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.errors import DataWarning
-from neurokit_sdr.io._examples_table import EXAMPLES
+from neurokit_sdr.io.published.table import EXAMPLES
 from tests.io.test_store import assert_same
 
 #: What nks.io.read opens with no options, below the data folder.

@@ -22,9 +22,9 @@ from neurokit_sdr.core.errors import (
     NeurokitError,
     ParameterError,
 )
-from neurokit_sdr.io import _examples as examples
-from neurokit_sdr.io import _examples_spikes
-from neurokit_sdr.io._examples_table import Example, ExampleFile, Extract
+from neurokit_sdr.io.published import fetch as examples
+from neurokit_sdr.io.published import spikes as published_spikes
+from neurokit_sdr.io.published.table import Example, ExampleFile, Extract
 
 
 @pytest.fixture
@@ -248,17 +248,17 @@ def test_order_of_folders(monkeypatch, tmp_path):
 def test_a_damaged_tracking_file_is_refused(tmp_path):
     (tmp_path / "a").write_bytes(b"clockrate: 30000\n<End settings>\n12345")
     with pytest.raises(FileFormatError, match="not a whole"):
-        _examples_spikes._read_tracking(tmp_path / "a", 0.0)
+        published_spikes._read_tracking(tmp_path / "a", 0.0)
 
 
 def test_second_led_is_kept_where_it_was_tracked(tmp_path):
-    frames = np.zeros(3, _examples_spikes._FRAME)
+    frames = np.zeros(3, published_spikes._FRAME)
     frames["time"] = [30000, 60000, 90000]
     frames["x"], frames["y"] = [200, 522, 210], [200, 8, 210]
     frames["x2"], frames["y2"] = [201, 202, 0], [200, 202, 0]
     header = b"clockrate: 30000\n<End settings>\n"
     (tmp_path / "a").write_bytes(header + frames.tobytes())
-    behavior = _examples_spikes._read_tracking(tmp_path / "a", 1.0)
+    behavior = published_spikes._read_tracking(tmp_path / "a", 1.0)
     assert behavior["time"].values.tolist() == [0.0, 1.0, 2.0]
     assert behavior["position"].isnull().any("space").values.tolist() == [False, True, False]
     assert behavior["position_2"].isnull().any("space").values.tolist() == [False, False, True]
@@ -337,7 +337,7 @@ def test_neuron_labels_are_taken_out_of_a_dictionary_of_julia(tmp_path):
     """A file laid out as the laboratory's, of one recording with two matches."""
     import h5py
 
-    from neurokit_sdr.io import _examples_labels
+    from neurokit_sdr.io.published import labels as published_labels
 
     with h5py.File(tmp_path / "a.jld2", "w") as file:
         pair = np.dtype([("first", h5py.ref_dtype), ("second", h5py.ref_dtype)])
@@ -378,9 +378,9 @@ def test_neuron_labels_are_taken_out_of_a_dictionary_of_julia(tmp_path):
                 "RID": put(h5py.Empty("f8")),
             }
         )
-        recordings = {name: put(both) for name in _examples_labels._RECORDINGS}
+        recordings = {name: put(both) for name in published_labels._RECORDINGS}
         file["NeuroPAL_labels"] = dictionary({"dict_match_dict": dictionary(recordings)})
-    rows = _examples_labels.neuron_labels_csv(tmp_path / "a.jld2").decode().split("\r\n")
+    rows = published_labels.neuron_labels_csv(tmp_path / "a.jld2").decode().split("\r\n")
     assert rows[0] == "recording,trace_index_1based,label,neuron_class,side,confidence"
     assert rows[1] == "2022-07-26-31,2,AVAL,AVA,L,5.0"
     assert rows[2] == "2022-07-26-31,9,AVAR,AVA,R,31.09"

@@ -31,8 +31,10 @@ from neurokit_sdr.core.errors import (
     SchemaError,
 )
 from neurokit_sdr.core.seeding import stream
-from neurokit_sdr.io import _fif, _mne, meg
-from neurokit_sdr.io._interop_mne import from_mne, to_mne
+from neurokit_sdr.io import meg
+from neurokit_sdr.io.formats.fif import tags as fif_tags
+from neurokit_sdr.io.formats.mne import read as mne_read
+from neurokit_sdr.io.interop.mne import from_mne, to_mne
 
 mne = pytest.importorskip("mne")
 
@@ -245,7 +247,7 @@ def test_annotations_and_triggers_become_events(raw_file):
 
 
 def test_triggers_of_large_files_are_searched_on_request(raw_file, monkeypatch):
-    monkeypatch.setattr(_mne, "TRIGGER_SEARCH", 10)
+    monkeypatch.setattr(mne_read, "TRIGGER_SEARCH", 10)
     with pytest.warns(DataWarning, match=r"'STI 014'.*not searched.*events=True"):
         found = nks.io.read_meg(raw_file)["events"]
     assert set(found["event_source"].values) == {"annotation"}
@@ -285,7 +287,7 @@ def test_values_are_read_where_they_are_used(raw_file):
 
 
 def test_a_step_over_a_long_recording_reads_it_in_blocks(raw_file, monkeypatch):
-    monkeypatch.setattr(_mne, "_BLOCK_VALUES", 100)
+    monkeypatch.setattr(mne_read, "_BLOCK_VALUES", 100)
     signal = nks.io.read_meg(raw_file)["signal/signal"]
     assert np.array_equal(signal[::7].values, signal.values[::7])
 
@@ -943,7 +945,7 @@ def test_a_packed_file_that_unpacks_without_end_is_refused(tmp_path, monkeypatch
     path.write_bytes(gzip.compress(raw_file.read_bytes()))
     expected = nks.io.read_meg(raw_file)["signal/signal"].values
     assert np.array_equal(nks.io.read_meg(path)["signal/signal"].values, expected)
-    monkeypatch.setattr(_fif, "_LARGEST_UNPACKED", 10_000)
+    monkeypatch.setattr(fif_tags, "_LARGEST_UNPACKED", 10_000)
     with pytest.raises(FileFormatError, match="gunzip"):
         nks.io.read_meg(path)
     path.write_bytes(path.read_bytes()[:500])

@@ -25,8 +25,9 @@ from neurokit_sdr.core.errors import (
     ParameterError,
 )
 from neurokit_sdr.core.seeding import stream
-from neurokit_sdr.io import _neo, _registry, reading
-from neurokit_sdr.io._registry import Reader, all_readers, is_installed
+from neurokit_sdr.io import reading, registry
+from neurokit_sdr.io.formats.neo import read as neo_read
+from neurokit_sdr.io.registry import Reader, all_readers, is_installed
 
 
 @pytest.fixture
@@ -165,15 +166,15 @@ def test_a_missing_extra_is_named(tmp_path, monkeypatch):
     (tmp_path / "a.fif").write_bytes(b"x")
     reader = Reader("FIF", ("signal",), "all", lambda p: True, lambda p, *, chunks: None, "meg")
     only(monkeypatch, reader)
-    real = _registry.importlib.metadata.version
+    real = registry.importlib.metadata.version
 
     def version(name):
         if name == "mne":
-            raise _registry.importlib.metadata.PackageNotFoundError(name)
+            raise registry.importlib.metadata.PackageNotFoundError(name)
         return real(name)
 
     assert is_installed(reader)
-    monkeypatch.setattr(_registry.importlib.metadata, "version", version)
+    monkeypatch.setattr(registry.importlib.metadata, "version", version)
     assert not is_installed(reader)
     with pytest.raises(MissingDependencyError, match=r"FIF.*pip install 'neurokit-sdr\[meg\]'"):
         nks.io.read(tmp_path / "a.fif")
@@ -270,7 +271,7 @@ def test_chunks_give_dask_arrays(tmp_path):
 def test_asking_what_there_is_loads_no_heavy_library():
     code = """
     import sys, neurokit_sdr as nks
-    from neurokit_sdr.io._registry import all_readers
+    from neurokit_sdr.io.registry import all_readers
     all_readers()
     heavy = ("mne", "pynwb", "zarr", "dask", "pynapple", "matplotlib", "numba")
     print([m for m in heavy if m in sys.modules])
@@ -373,9 +374,9 @@ def test_a_folder_with_some_hdf5_needs_no_package(tmp_path):
 def test_folders_of_many_files_are_not_searched(tmp_path, monkeypatch):
     for k in range(5):
         (tmp_path / f"{k}.ncs").touch()
-    assert _neo._readers(tmp_path)
-    monkeypatch.setattr(_neo, "_MOST_FILES", 4)
-    assert _neo._readers(tmp_path) == []
+    assert neo_read._readers(tmp_path)
+    monkeypatch.setattr(neo_read, "_MOST_FILES", 4)
+    assert neo_read._readers(tmp_path) == []
 
 
 # neo's reader of BCI2000 leaves open what is not its own.

@@ -30,8 +30,8 @@ from neurokit_sdr.core.errors import (
     SchemaError,
 )
 from neurokit_sdr.io import seeg
-from neurokit_sdr.io._edf_write import record_length
-from neurokit_sdr.io._examples_seeg import read_bonn
+from neurokit_sdr.io.formats.edf.write import record_length
+from neurokit_sdr.io.published.seeg import read_bonn
 
 FILE_SETTINGS = settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -469,9 +469,9 @@ def test_events_tables_are_joined_in_order(tmp_path):
 def test_series_of_one_clock_share_behavior_and_large_ones_stay_in_the_file(tmp_path, monkeypatch):
     import pynwb
 
-    from neurokit_sdr.io import _nwb_tables
+    from neurokit_sdr.io.formats.nwb import tables as nwb_tables
 
-    monkeypatch.setattr(_nwb_tables, "LAZY_SIZE", 10)
+    monkeypatch.setattr(nwb_tables, "LAZY_SIZE", 10)
     file = nwb_file()
     file.add_unit(spike_times=[0.5])
     for name, conversion in (("pupil", 0.5), ("wheel", 1.0)):
@@ -798,9 +798,9 @@ def test_lazy_neo_readers_agree_with_their_own_load(tmp_path, monkeypatch):
     """ExampleIO makes a recording up; it goes the way of every reader of an acquisition system."""
     import neo
 
-    from neurokit_sdr.io import _neo
+    from neurokit_sdr.io.formats.neo import read as neo_read
 
-    monkeypatch.setattr(_neo, "_REFUSED", _neo._REFUSED - {"ExampleIO"})
+    monkeypatch.setattr(neo_read, "_REFUSED", neo_read._REFUSED - {"ExampleIO"})
     path = tmp_path / "made_up.fake"
     path.write_bytes(b"x")
     with pytest.warns(DataWarning) as caught:
@@ -844,7 +844,7 @@ def test_every_refusal_is_an_error_of_ours(tmp_path):
 
 def test_the_room_loads_no_file_library():
     code = (
-        "import sys, neurokit_sdr.io, neurokit_sdr.io.spikes, neurokit_sdr.io._examples;"
+        "import sys, neurokit_sdr.io, neurokit_sdr.io.spikes, neurokit_sdr.io.published.fetch;"
         "found = {'pynwb', 'neo', 'scipy.io', 'matplotlib'} & set(sys.modules);"
         "assert not found, found"
     )

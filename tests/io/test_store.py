@@ -33,7 +33,8 @@ from neurokit_sdr.core.errors import (
     SchemaError,
 )
 from neurokit_sdr.core.lazy import lazy_variable
-from neurokit_sdr.io import _store_files, _store_layout
+from neurokit_sdr.io.store import files as store_files
+from neurokit_sdr.io.store import layout as store_layout
 
 SUFFIXES = ("nc", "zarr")
 FILE_SETTINGS = settings(
@@ -309,7 +310,7 @@ class _Counted:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_what_is_on_disk_is_written_piece_by_piece(tmp_path, suffix, monkeypatch):
-    monkeypatch.setattr(_store_files, "_PIECE", 2**16)
+    monkeypatch.setattr(store_files, "_PIECE", 2**16)
     read = _Counted()
     size = 100_000
     data = xr.Dataset(
@@ -330,9 +331,9 @@ def test_large_values_stay_on_disk_until_they_are_used(tmp_path, suffix, monkeyp
     back = nks.load(path)
     assert back["signal"].variable._in_memory is False
     asked = []
-    real = _store_files._values
+    real = store_files._values
     monkeypatch.setattr(
-        _store_files,
+        store_files,
         "_values",
         lambda array, key, item: asked.append(key) or real(array, key, item),
     )
@@ -466,15 +467,15 @@ def rewrite_table(path: Path, change) -> None:
     if path.is_dir():
         place = path / "zarr.json"
         metadata = json.loads(place.read_text())
-        table = json.loads(metadata["attributes"][_store_layout.MARK])
+        table = json.loads(metadata["attributes"][store_layout.MARK])
         change(table)
-        metadata["attributes"][_store_layout.MARK] = json.dumps(table)
+        metadata["attributes"][store_layout.MARK] = json.dumps(table)
         place.write_text(json.dumps(metadata))
         return
     with h5py.File(path, "r+") as file:
-        table = json.loads(file.attrs[_store_layout.MARK])
+        table = json.loads(file.attrs[store_layout.MARK])
         change(table)
-        file.attrs[_store_layout.MARK] = json.dumps(table)
+        file.attrs[store_layout.MARK] = json.dumps(table)
 
 
 CHANGES = {

@@ -442,7 +442,7 @@ def test_latent_r2_of_labels(seed):
 
 def test_real_truth_scores_what_was_measured(data_folder):
     """The Lorenz benchmark: 0.845 bits per spike for the true rates of the last 15 units."""
-    from neurokit_sdr.io._examples_spikes import read_lorenz
+    from neurokit_sdr.io.published.spikes import read_lorenz
 
     recorded = read_lorenz(data_folder / "spikes" / "lorenz")["/counts"].to_dataset()
     tested = recorded["split"].values == "valid"

@@ -1,122 +1,143 @@
-"""Transfer entropy of every pair of binary trains, by exact counting."""
+"""What a source's spikes tell about a target's next bin beyond its own past."""
 
 from __future__ import annotations
 
-import itertools
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
-from scipy.special import gammaln, logsumexp, xlogy
-from scipy.stats import f
+import xarray as xr
 
-from neurokit_sdr.analysis.connectivity.lags import z_of_log_probability
+from neurokit_sdr.analysis.connectivity import advice, counting, lags
+from neurokit_sdr.analysis.connectivity.data import check_length, counts_of, label
+from neurokit_sdr.analysis.connectivity.profile import profile_lags, warn
+from neurokit_sdr.core.arguments import Interval, Options, check
+from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
 
-
-class Binary(NamedTuple):
-    """Usable bins of all runs.
-
-    Attributes
-    ----------
-    spikes
-        Whether the target spikes in a bin and its past is a pattern, one matrix per pattern,
-        each of shape (bin, unit); pattern 0 is silence.
-    pasts
-        Whether its past is a pattern, without pattern 0, which is nearly always.
-    source
-        Whether the source spiked in its window, shape (bin, unit).
-    """
-
-    spikes: list[csr_array]
-    pasts: list[csr_array]
-    source: csr_array
+_WHOLE = Interval(int, 1)
 
 
-def binary(spiking: np.ndarray, starts: np.ndarray, lag: int, window: int, history: int) -> Binary:
-    """Bins with enough of their run before them.
+def transfer_entropy(
+    counts: xr.Dataset,
+    *,
+    lag: int = 1,
+    window: int = 1,
+    history: int = 1,
+    null: str = "chi2",
+    n_shifts: int = 20,
+    rng: RNG = None,
+) -> xr.Dataset:
+    r"""What a source's spike tells about a target's next bin beyond the target's own past.
+
+    With :math:`x_t` whether the target spikes in bin :math:`t`, :math:`h_t` its last ``history``
+    bins and :math:`y_t` whether the source spiked ``lag`` to ``lag + window - 1`` bins earlier,
+
+    .. math:: w = I(x_t; y_t \mid h_t) - \frac{2^{h}}{2\, T \ln 2} \quad \text{bits per bin}.
+
+    The plug-in information is exact, the second term is its mean without a coupling
+    (:math:`2 T \ln 2\, I` then follows :math:`\chi^2` with :math:`2^h` degrees of freedom). It is
+    not signed: inhibition informs too.
 
     Parameters
     ----------
-    spiking
-        Whether a unit spikes, bool, shape (time, unit).
-    starts
-        First bin of each run, and the number of bins last.
+    counts
+        ``count([trial,] time, unit)``; only whether a bin holds spikes is used.
     lag, window
-        The source's window is ``lag`` to ``lag + window - 1`` bins earlier.
+        In bins.
     history
-        Bins of the target's past.
+        In bins, at most 6.
+    null
+        ``"chi2"``: a z-score is what a normal variable exceeds in size as rarely as the
+        information exceeds its own without a coupling. ``"shift"``: the same against the mean over
+        circular shifts of all sources by at least a tenth of the recording, for trains with a
+        rhythm or memory of their own, which multiply the information that there is by chance;
+        with :math:`S` shifts and :math:`d = 2^h` patterns of :math:`h` bins of the past, the ratio
+        to that mean follows :math:`F(d, S d)`.
+    n_shifts
+        Number of shifts.
+    rng
+        Seed or generator of the shifts.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``weight(target, source)`` in bits per bin and ``z_score(target, source)``, which are both
+        high where there is a coupling, of either sign. ``attrs["signed"]`` is 0.
+
+    Raises
+    ------
+    SchemaError
+        If the counts break the schema, or there are fewer than two units, or no trial is longer
+        than what is looked back at.
+    ParameterError
+        If an argument is out of range.
+
+    Warns
+    -----
+    DataWarning
+        If the population's coincidences lie at other lags or within one bin.
+
+    References
+    ----------
+    Schreiber, Physical Review Letters 85 (2000). Ito, Hansen, Heiland, Lumsdaine, Litke and Beggs,
+    PLoS ONE 6 (2011).
+
+    Examples
+    --------
+    >>> import neurokit_sdr as nks
+    >>> truth = nks.snn.switching_population(4, 1, rng=0)
+    >>> counts = nks.snn.simulate_switching_population(truth, 2000, rng=0)
+    >>> nks.analysis.transfer_entropy(counts)["weight"].attrs["units"]
+    'bits'
     """
-    before = max(history, lag + window - 1)
-    inside = np.zeros(len(spiking), dtype=bool)
-    for first, last in itertools.pairwise(starts):
-        inside[first + before : last] = True
-    rows = np.flatnonzero(inside)
-    pattern = np.zeros((len(rows), spiking.shape[1]), dtype=np.int8)
-    for k in range(history):
-        pattern |= spiking[rows - 1 - k].astype(np.int8) << k
-    source = spiking[rows - lag].copy()
-    for k in range(1, window):
-        source |= spiking[rows - lag - k]
-    now = spiking[rows]
-    pasts = [csr_array((pattern == s).astype(float)) for s in range(1, 2**history)]
-    spikes = [csr_array((now & (pattern == s)).astype(float)) for s in range(2**history)]
-    return Binary(spikes, pasts, csr_array(source.astype(float)))
-
-
-def transfer_entropy(data: Binary) -> np.ndarray:
-    """Plug-in transfer entropy in bits per bin, shape (target, source).
-
-    The counts of silence, which are most, are what the others leave over: every product is of
-    sparse matrices.
-    """
-    source = data.source
-    n_bins = source.shape[0]
-    source_sum = source.sum(axis=0)
-    # [spike][source] counts of each past, the past of silence last.
-    past_source = [(p.T @ source).toarray() for p in data.pasts]
-    past_sum = [p.sum(axis=0) for p in data.pasts]
-    past_source.insert(0, source_sum - sum(past_source, np.zeros(1)))
-    past_sum.insert(0, n_bins - sum(past_sum, np.zeros(1)))
-    total = np.zeros((source.shape[1],) * 2)
-    for spikes, with_source, of_past in zip(data.spikes, past_source, past_sum, strict=True):
-        both = (spikes.T @ source).toarray()
-        fired = spikes.sum(axis=0)[:, None] + np.zeros(1)
-        past = of_past[:, None] + np.zeros(1)
-        cells = (
-            (both, fired, with_source),
-            (fired - both, fired, past - with_source),
-            (with_source - both, past - fired, with_source),
-            (past - fired - with_source + both, past - fired, past - with_source),
+    for name, value, allowed in (
+        ("lag", lag, _WHOLE),
+        ("window", window, _WHOLE),
+        ("history", history, Interval(int, 1, 6)),
+        ("null", null, Options("chi2", "shift")),
+        ("n_shifts", n_shifts, Interval(int, 2)),
+    ):
+        check(name, value, allowed)
+    sequences, units = counts_of(counts)
+    trains = lags.trains_of_counts(sequences)
+    reach = max(history, lag + window - 1)
+    check_length(trains, reach)
+    spiking = np.zeros((int(trains.starts[-1]), len(units)), dtype=bool)
+    spiking[trains.bin, trains.unit] = True
+    data = counting.binary(spiking, trains.starts, lag, window, history)
+    plug_in = counting.transfer_entropy(data)
+    n_bins, degrees = data.source.shape[0], 2**history
+    attrs: dict[str, Any] = {}
+    if null == "chi2":
+        z = counting.z_of_statistic(2 * n_bins * np.log(2) * plug_in, degrees)
+    else:
+        seed = resolve_seed(rng)
+        draw = stream(seed, "transfer_entropy").integers(
+            max(n_bins // 10, 1), max(n_bins - n_bins // 10, 2), n_shifts
         )
-        for cell, row, column in cells:
-            seen = cell > 0
-            ratio = np.where(seen, cell * past, 1.0) / np.where(seen, row * column, 1.0)
-            total += cell * np.log2(ratio)
-    return total / n_bins
-
-
-def z_of_statistic(statistic: np.ndarray, degrees: int) -> np.ndarray:
-    r"""Size of a normal variable that is exceeded as rarely as a :math:`\chi^2` statistic.
-
-    ``degrees`` of freedom are even. In logarithms, because strong couplings have probabilities
-    below any float.
-    """
-    half = np.maximum(statistic, 0.0) / 2
-    m = np.arange(degrees // 2).reshape(-1, *[1] * half.ndim)
-    # sf(x) = exp(-x/2) sum_m (x/2)^m / m!
-    terms = xlogy(m, half) - gammaln(m + 1)
-    return z_of_log_probability(logsumexp(terms, axis=0) - half)
-
-
-def z_of_shifts(statistic: np.ndarray, shifted: np.ndarray, degrees: int) -> np.ndarray:
-    r"""The same against surrogates, shape (surrogate, target, source), of any common scale.
-
-    Where the statistic is :math:`c\,\chi^2_d` without a coupling, with a :math:`c` that rhythm and
-    memory of the trains set, its ratio to the mean of :math:`S` independent surrogates follows
-    :math:`F(d, S d)`: few surrogates then widen the tail, as they should.
-    """
-    mean = shifted.mean(axis=0)
-    ratio = np.divide(statistic, mean, out=np.zeros_like(mean), where=mean > 0)
-    with np.errstate(divide="ignore"):
-        log_probability = f.logsf(ratio, degrees, degrees * len(shifted))
-    return z_of_log_probability(np.maximum(log_probability, np.log(np.finfo(float).tiny)))
+        rows = np.arange(n_bins)
+        shifted = np.array(
+            [
+                counting.transfer_entropy(data._replace(source=data.source[np.roll(rows, k)]))
+                for k in draw
+            ]
+        )
+        z = counting.z_of_shifts(plug_in, shifted, degrees)
+        attrs = {"n_shifts": int(n_shifts), "seed": seed}
+    width = float(counts.attrs["bin_size"])
+    result = label(
+        plug_in - degrees / (2 * n_bins * np.log(2)),
+        z,
+        units,
+        ~np.asarray(spiking.any(axis=0)),
+        "bits",
+        method="transfer_entropy",
+        bin_size=width,
+        lag=[int(lag), int(lag + window - 1)],
+        history=int(history),
+        null=null,
+        **attrs,
+    )
+    result.attrs["signed"] = 0
+    of = lags.lagged(trains, profile_lags(trains, 2 * (lag + window - 1)))
+    warn(advice.of_lag(lags.profile(of), lag, lag + window - 1, width))
+    return result

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import NamedTuple
 
 import numpy as np
+import xarray as xr
 from scipy.sparse import csr_array
 from scipy.special import gammaln
+
+from neurokit_sdr.core.errors import SchemaError
+from neurokit_sdr.engines.poisson.history import history_features
 
 
 class Data(NamedTuple):
@@ -23,7 +26,7 @@ class Data(NamedTuple):
     starts
         First bin of each sequence, and the number of bins last.
     observed
-        Which bins are not missing, shape (time,).
+        Which bins are fitted and scored, shape (time,): not missing, and no context.
     active
         Indices of the observed bins with a spike in their history, shape (active,).
     design
@@ -51,20 +54,29 @@ class Data(NamedTuple):
 
 
 def make_data(
-    counts: np.ndarray, starts: np.ndarray, observed: np.ndarray, kernel: np.ndarray
+    counts: np.ndarray,
+    starts: np.ndarray,
+    observed: np.ndarray,
+    kernel: np.ndarray,
+    scored: np.ndarray | None = None,
 ) -> Data:
-    """Everything about the data that stays the same in every iteration."""
+    """Everything about the data that stays the same in every iteration.
+
+    Bins that are observed and not ``scored`` are the past of those that follow, and nothing else;
+    None scores all that are observed.
+    """
     design = history_features(counts, starts, observed, kernel)
+    used = observed if scored is None else scored
     any_history = design[:, 1:].any(axis=1)
-    active = np.flatnonzero(observed & any_history)
-    silent = np.flatnonzero(observed & ~any_history)
+    active = np.flatnonzero(used & any_history)
+    silent = np.flatnonzero(used & ~any_history)
     if len(active) < len(counts):
         design = design[active]
     active_counts = counts if len(active) == len(counts) else counts[active]
     return Data(
         counts,
         starts,
-        observed,
+        used,
         active,
         design,
         active_counts,
@@ -75,39 +87,26 @@ def make_data(
     )
 
 
-def history_features(
-    counts: np.ndarray, starts: np.ndarray, observed: np.ndarray, kernel: np.ndarray
-) -> np.ndarray:
-    """Filter the counts of every sequence with every kernel; what lies before its start is zero.
+def refuse_held_out(data: xr.Dataset) -> None:
+    """Raise where data ask for what a model of all units and bins cannot do."""
+    hidden = {
+        "unit": int((~data["held_in"].values).sum()) if "held_in" in data.variables else 0,
+        "time": int(data["forward"].values.sum()) if "forward" in data.variables else 0,
+    }
+    if any(hidden.values()):
+        raise SchemaError(
+            f"Expected counts of which everything may be read, got {hidden['unit']} held-out units "
+            f"(held_in) and {hidden['time']} bins to forecast (forward): HMMGLM predicts each bin "
+            f"from what all units did before it. Select what it may read, such as "
+            f"data.isel(unit=data['held_in'].values), or .drop_vars(['held_in', 'forward'])."
+        )
 
-    Missing bins count as zero in the history of later bins.
 
-    Parameters
-    ----------
-    counts
-        Shape (time, source).
-    starts
-        As in :class:`Data`.
-    observed
-        Shape (time,).
-    kernel
-        Shape (time_constant, lag), lag 1 first.
+def mean_count(arrays: Data) -> np.ndarray:
+    """Mean counts; a silent neuron gets half a spike, so that one spike of it stays possible."""
+    return mean_of(arrays.counts[arrays.observed])
 
-    Returns
-    -------
-    numpy.ndarray
-        Ones, then source-major history features, shape (time, 1 + source * time_constant).
-    """
-    n_bins, n_units = counts.shape
-    known = np.where(observed[:, None], counts, 0.0)
-    design = np.zeros((n_bins, 1 + n_units * len(kernel)))
-    design[:, 0] = 1.0
-    features = design[:, 1:].reshape(n_bins, n_units, len(kernel))
-    for first, last in itertools.pairwise(starts):
-        for h, weights in enumerate(kernel):
-            for lag in np.flatnonzero(weights) + 1:
-                if first + lag < last:
-                    features[first + lag : last, :, h] += (
-                        weights[lag - 1] * known[first : last - lag]
-                    )
-    return design
+
+def mean_of(counts: np.ndarray) -> np.ndarray:
+    """As :func:`mean_count`, of counts (bin, unit)."""
+    return np.maximum(counts.mean(axis=0), 0.5 / len(counts))

@@ -4,32 +4,41 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import xarray as xr
 from scipy.special import gammaln
 
 from neurokit_sdr._version import __version__
-from neurokit_sdr.analysis.hmm_glm import equations as core
-from neurokit_sdr.analysis.hmm_glm.data import Data, make_data
+from neurokit_sdr.analysis.hmm_glm.data import (
+    Data,
+    make_data,
+    mean_count,
+    mean_of,
+    refuse_held_out,
+)
+from neurokit_sdr.analysis.hmm_glm.em import Fit
+from neurokit_sdr.analysis.hmm_glm.equations import (
+    Parameters,
+    Prior,
+    decode,
+    emission_log_likelihood,
+)
+from neurokit_sdr.analysis.hmm_glm.labels import label_fit, label_states, parameters_of
 from neurokit_sdr.analysis.hmm_glm.start import Search, search
 from neurokit_sdr.core import results, schema
 from neurokit_sdr.core.checkpoint import Checkpoint
-from neurokit_sdr.core.counts import flatten, time_coords, unflatten
+from neurokit_sdr.core.counts import flatten, flatten_bins
 from neurokit_sdr.core.errors import ParameterError, SchemaError
 from neurokit_sdr.core.estimator import Estimator, Interval, OneOrSeveral, Options
 from neurokit_sdr.core.parallel import thread_count
 from neurokit_sdr.core.progress import progress_bar
 from neurokit_sdr.core.seeding import RNG, resolve_seed
 from neurokit_sdr.core.threads import parallel_map
-from neurokit_sdr.engines import hmm as _hmm
+from neurokit_sdr.engines import hmm
 from neurokit_sdr.engines.poisson.kernels import NONLINEARITIES, exponential_kernel, inverse_rate
-from neurokit_sdr.snn.point_process import (
-    label_parameters,
-    simulate_switching_population,
-    unlabel_parameters,
-)
+from neurokit_sdr.snn.point_process import simulate_switching_population, unlabel_parameters
 
 #: Bounds the objective where the data do not: weights far beyond any measured coupling.
 WEAK_WEIGHT_SD = 10.0
@@ -175,7 +184,8 @@ class HMMGLM(Estimator):
         data
             ``count(time, unit)``, or ``count(trial, time, unit)`` with ``trial_length(trial)`` for
             trials of different length (``nks.concat_trials`` joins sessions); optionally
-            ``observed([trial,] time)``, false in missing bins.
+            ``observed([trial,] time)``, false in missing bins, and ``context([trial,] time)``, true
+            in the past that a trial was cut out with, which is read and not fitted.
         rng
             Seed or generator.
         progress
@@ -193,8 +203,8 @@ class HMMGLM(Estimator):
         Raises
         ------
         SchemaError
-            If the data break the schema, or hold nothing to fit: fewer than two units, no spikes,
-            no observed bins.
+            If the data break the schema, hold units or bins that may not be read (``held_in``,
+            ``forward``), or nothing to fit: fewer than two units, no spikes, no observed bins.
         ParameterError
             If a hyper-parameter is out of range, or the checkpoint is of another fit.
 
@@ -206,8 +216,10 @@ class HMMGLM(Estimator):
         """
         self._check_params()
         sequences = flatten(data)
+        refuse_held_out(data)
+        scored = flatten_bins(schema.scored_bins(data), data)
         kernel = exponential_kernel(self._time_constants(), float(data.attrs["bin_size"]))
-        arrays = make_data(*sequences, kernel)
+        arrays = make_data(*sequences, kernel, scored)
         _refuse_hopeless(arrays, self.history, self.n_states)
         if checkpoint is not None and rng is None:
             raise ParameterError(
@@ -232,7 +244,7 @@ class HMMGLM(Estimator):
             parallel_map(thread_count()) as run,
         ):
 
-            def report(start: int, fit: core.Fit) -> None:
+            def report(start: int, fit: Fit) -> None:
                 text = f"start {start}, log posterior {fit.objective[-1]:.1f}"
                 bar.set_postfix_str(text, refresh=False)
                 bar.update()
@@ -251,13 +263,22 @@ class HMMGLM(Estimator):
                 on_iteration=report,
                 on_state=lambda state: saved.write(state.to_arrays()),
             )
-            emission = core.emission_log_likelihood(
-                arrays, best.parameters.theta, self.nonlinearity, run
-            )
-        decoded = _decode(arrays.starts, best.parameters, emission)
+            # The past that trials were cut out with says in which state they begin.
+            whole = arrays if scored.all() else make_data(*sequences, kernel)
+            emission = emission_log_likelihood(whole, best.parameters.theta, self.nonlinearity, run)
+        decoded = decode(arrays.starts, best.parameters, emission)
         order = np.argsort(-decoded.state_probability.sum(axis=0), kind="stable")
-        result = _label_fit(data, arrays, best, runs, order, self)
-        result = result.merge(_label_states(data, decoded, order))
+        result = label_fit(
+            data,
+            best,
+            runs,
+            order,
+            mean_count=mean_count(arrays),
+            time_constants=self._time_constants(),
+            nonlinearity=self.nonlinearity,
+            pooled=self.prior == "gaussian",
+        )
+        result = result.merge(label_states(data, decoded, order))
         status = results.outcome(best.converged, best.interrupted, self.max_iter)
         self.result_ = results.stamp(
             result,
@@ -291,8 +312,8 @@ class HMMGLM(Estimator):
         NotFittedError, SchemaError
         """
         arrays, parameters, emission = self._evaluate(data)
-        decoded = _decode(arrays.starts, parameters, emission)
-        return _label_states(data, decoded, np.arange(len(parameters.theta)))
+        decoded = decode(arrays.starts, parameters, emission)
+        return label_states(data, decoded, np.arange(len(parameters.theta)))
 
     def score(self, data: xr.Dataset, *, measure: str = "bits_per_spike") -> float:
         r"""Held-out log likelihood, with the states summed out.
@@ -324,13 +345,9 @@ class HMMGLM(Estimator):
             raise ParameterError(
                 f"Expected measure to be 'bits_per_spike' or 'nats_per_bin', got {measure!r}."
             )
-        arrays, parameters, emission = self._evaluate(data)
-        log_likelihood = _hmm.forward_backward(
-            parameters.log_initial, parameters.log_transition, emission, arrays.starts
-        ).log_likelihood.sum()
+        log_likelihood, counts = self._log_likelihood(data)
         if measure == "nats_per_bin":
-            return float(log_likelihood) / int(arrays.observed.sum())
-        counts = arrays.counts[arrays.observed]
+            return log_likelihood / len(counts)
         if counts.sum() == 0:
             raise SchemaError(
                 "Expected at least one spike to score per spike, got none: use "
@@ -339,9 +356,25 @@ class HMMGLM(Estimator):
         if "mean_count" in self.result_:
             mean = self.result_["mean_count"].values
         else:
-            mean = _mean_count(arrays)
+            mean = mean_of(counts)
         null = np.sum(counts * np.log(mean) - mean - gammaln(counts + 1.0))
         return float((log_likelihood - null) / (np.log(2.0) * counts.sum()))
+
+    def log_likelihood(self, data: xr.Dataset) -> float:
+        """Return the log likelihood of all units, each bin given what all did before it, in nats.
+
+        The states are summed out. Bins of ``context`` are given, and add nothing.
+
+        Parameters
+        ----------
+        data
+            As for :meth:`predict`.
+
+        Raises
+        ------
+        NotFittedError, SchemaError
+        """
+        return self._log_likelihood(data)[0]
 
     def simulate(self, n_bins: int | Sequence[int], *, rng: RNG = None) -> xr.Dataset:
         """Simulate the fitted population.
@@ -406,24 +439,36 @@ class HMMGLM(Estimator):
             return []
         return [float(tau) for tau in np.atleast_1d(self.history)]
 
-    def _prior(self, arrays: Data, kernel: np.ndarray) -> core.Prior:
+    def _prior(self, arrays: Data, kernel: np.ndarray) -> Prior:
         norm = np.sqrt((kernel**2).sum(axis=1))
         scale = np.tile(norm.max(initial=1e-300) / norm, arrays.counts.shape[1])
         pooled = self.prior == "gaussian"
-        return core.Prior(
+        return Prior(
             pooled=pooled,
             weight_sd=(self.prior_sd if pooled else WEAK_WEIGHT_SD) * scale,
             mean_sd=MEAN_SD * scale,
-            bias_mean=inverse_rate(_mean_count(arrays), self.nonlinearity),
+            bias_mean=inverse_rate(mean_count(arrays), self.nonlinearity),
             bias_sd=BIAS_SD,
             stickiness=self.stickiness,
             concentration=CONCENTRATION,
         )
 
-    def _evaluate(self, data: xr.Dataset) -> tuple[Data, core.Parameters, np.ndarray]:
+    def _log_likelihood(self, data: xr.Dataset) -> tuple[float, np.ndarray]:
+        """Of the scored bins given their past, in nats, and the counts in them (bin, unit)."""
+        arrays, parameters, emission = self._evaluate(data)
+        chain = (parameters.log_initial, parameters.log_transition)
+        total = hmm.forward_backward(*chain, emission, arrays.starts).log_likelihood.sum()
+        scored = flatten_bins(schema.scored_bins(data), data)
+        if not scored[arrays.observed].all():
+            emission[scored] = 0.0
+            total -= hmm.forward_backward(*chain, emission, arrays.starts).log_likelihood.sum()
+        return float(total), arrays.counts[scored]
+
+    def _evaluate(self, data: xr.Dataset) -> tuple[Data, Parameters, np.ndarray]:
         """The data as arrays, the parameters as arrays, and the log likelihood of every bin."""
         result = self._check_fitted()
-        schema.check(data, "counts")
+        sequences = flatten(data)
+        refuse_held_out(data)
         if not np.array_equal(data["unit"].values, result["target"].values):
             raise SchemaError(
                 f"Expected the {result.sizes['target']} units the model was fitted to, in that "
@@ -435,26 +480,13 @@ class HMMGLM(Estimator):
                 f"Expected bins of {result.attrs['bin_size']} s as in the fit, got "
                 f"{data.attrs['bin_size']} s: bin the data alike."
             )
-        known = unlabel_parameters(result)
-        arrays = make_data(*flatten(data), known["kernel"])
-        weight = known["weight"].reshape(*known["bias"].shape, -1)
-        with np.errstate(divide="ignore"):  # known parameters may rule transitions out
-            parameters = core.Parameters(
-                np.concatenate([known["bias"][:, :, None], weight], axis=2),
-                np.zeros(weight.shape[1:]),
-                np.log(known["transition"]),
-                np.log(known["initial"]),
-            )
+        parameters, kernel = parameters_of(result)
+        arrays = make_data(*sequences, kernel)
         with parallel_map(thread_count()) as run:
-            emission = core.emission_log_likelihood(
+            emission = emission_log_likelihood(
                 arrays, parameters.theta, str(result.attrs["nonlinearity"]), run
             )
         return arrays, parameters, emission
-
-
-class _Decoded(NamedTuple):
-    state: np.ndarray
-    state_probability: np.ndarray
 
 
 def _refuse_hopeless(arrays: Data, history: object, n_states: int) -> None:
@@ -475,86 +507,3 @@ def _refuse_hopeless(arrays: Data, history: object, n_states: int) -> None:
             f"Expected spikes, got none in {n_observed} observed bins of "
             f"{n_units} units: check the recording's time range and units."
         )
-
-
-def _mean_count(arrays: Data) -> np.ndarray:
-    """Mean counts; a silent neuron gets half a spike, so that one spike of it stays possible."""
-    counts = arrays.counts[arrays.observed]
-    return np.maximum(counts.mean(axis=0), 0.5 / len(counts))
-
-
-def _decode(starts: np.ndarray, parameters: core.Parameters, emission: np.ndarray) -> _Decoded:
-    chain = (parameters.log_initial, parameters.log_transition, emission, starts)
-    return _Decoded(_hmm.most_likely_path(*chain), _hmm.forward_backward(*chain).state_probability)
-
-
-def _label_states(data: xr.Dataset, decoded: _Decoded, order: np.ndarray) -> xr.Dataset:
-    """States renumbered so that ``order[k]`` becomes ``k``."""
-    dims = data["count"].dims[:-1]
-    number = np.argsort(order)
-    probability = decoded.state_probability[:, order]
-    return xr.Dataset(
-        {
-            "state": (
-                dims,
-                unflatten(number[decoded.state], data, -1),
-                {"long_name": "most likely state"},
-            ),
-            "state_probability": (
-                (*dims, "state"),
-                unflatten(probability, data, np.nan),
-                {"units": "1", "long_name": "probability of state"},
-            ),
-        },
-        coords=time_coords(data),
-    )
-
-
-def _label_fit(
-    data: xr.Dataset,
-    arrays: Data,
-    best: core.Fit,
-    runs: list[core.Fit],
-    order: np.ndarray,
-    model: HMMGLM,
-) -> xr.Dataset:
-    units = data["unit"].values
-    time_constants = model._time_constants()
-    theta = best.parameters.theta[order]
-    shape = (len(units), len(units), len(time_constants))
-    labelled = label_parameters(
-        weight=theta[:, :, 1:].reshape(len(theta), *shape),
-        bias=theta[:, :, 0],
-        transition=np.exp(best.parameters.log_transition[np.ix_(order, order)]),
-        initial=np.exp(best.parameters.log_initial[order]),
-        units=units,
-        time_constants=time_constants,
-        bin_size=float(data.attrs["bin_size"]),
-        nonlinearity=model.nonlinearity,
-    )
-    if model.prior == "gaussian":
-        labelled["weight_mean"] = (
-            ("target", "source", "time_constant"),
-            best.parameters.mean.reshape(shape),
-            {"units": "1", "long_name": "mean coupling weight of the states"},
-        )
-    traces = np.full((len(runs), max(len(r.objective) for r in runs)), np.nan)
-    for trace, fit in zip(traces, runs, strict=True):
-        trace[: len(fit.objective)] = fit.objective
-    nats = {"units": "nats", "long_name": "log posterior"}
-    winner = next(i for i, fit in enumerate(runs) if fit.objective is best.objective)
-    likelihood = np.full(traces.shape[1], np.nan)
-    likelihood[: len(best.log_likelihood)] = best.log_likelihood
-    labelled["restart_objective"] = (("restart", "iteration"), traces, nats)
-    labelled["objective"] = (("iteration",), traces[winner], nats)
-    labelled["log_likelihood"] = (
-        ("iteration",),
-        likelihood,
-        {"units": "nats", "long_name": "log likelihood"},
-    )
-    labelled["mean_count"] = (
-        ("target",),
-        _mean_count(arrays),
-        {"units": "1", "long_name": "mean count per bin"},
-    )
-    return labelled

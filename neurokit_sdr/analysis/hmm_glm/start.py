@@ -17,17 +17,11 @@ from scipy.ndimage import uniform_filter1d
 from scipy.special import gammaln
 
 from neurokit_sdr.analysis.hmm_glm.data import Data
-from neurokit_sdr.analysis.hmm_glm.equations import (
-    Fit,
-    Parameters,
-    Prior,
-    maximise,
-    resumable,
-    update_chain,
-)
+from neurokit_sdr.analysis.hmm_glm.em import Fit, maximise, resumable
+from neurokit_sdr.analysis.hmm_glm.equations import Parameters, Prior, update_chain
 from neurokit_sdr.core.seeding import stream
 from neurokit_sdr.core.threads import Map
-from neurokit_sdr.engines import hmm as _hmm
+from neurokit_sdr.engines import hmm
 from neurokit_sdr.engines.poisson.kernels import inverse_rate
 
 #: What successive starts cluster: the width of smoothing in bins, and whether every unit counts
@@ -113,7 +107,7 @@ def poisson_hmm(
         rates = (weight.T @ counts + overall) / (weight.sum(axis=0)[:, None] + 1.0)
         emission = counts @ np.log(rates).T - rates.sum(axis=1) - constant[:, None]
         emission[~observed] = 0.0
-        posterior = _hmm.forward_backward(log_initial, log_transition, emission, starts)
+        posterior = hmm.forward_backward(log_initial, log_transition, emission, starts)
         likelihood = float(posterior.log_likelihood.sum())
         probability = posterior.state_probability
         log_transition, log_initial = update_chain(posterior, starts, prior)

@@ -2,7 +2,7 @@ r"""Poisson rates and their derivatives for whole arrays of drives, at the speed
 
 NumPy's and numba's exp and log1p run element by element on many machines. Here they are written
 as polynomials without branches, which the compiler turns into vector instructions; the largest
-relative error is below 2e-15 (``tests/test_rates.py``).
+relative error is below 2e-15 (``tests/engines/test_rates.py``).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 from neurokit_sdr.engines.poisson.kernels import NONLINEARITIES
-from neurokit_sdr.engines.vector_math import exp as _exp
+from neurokit_sdr.engines.vector_math import exp
 
 #: Drives are kept within this distance of 0 where exp would leave the range of floats: rates then
 #: lie between 1e-300 and 1e300 and have finite logarithms.
@@ -53,14 +53,14 @@ def _rates(drive, nonlinearity):
     if nonlinearity == 0:
         for i in range(drive.size):
             x = drive[i]
-            drive[i] = max(x, 0.0) + _log1p(_exp(max(-abs(x), -LARGEST_DRIVE)))
+            drive[i] = max(x, 0.0) + _log1p(exp(max(-abs(x), -LARGEST_DRIVE)))
     elif nonlinearity == 1:
         for i in range(drive.size):
-            drive[i] = _exp(min(max(drive[i], -LARGEST_DRIVE), LARGEST_DRIVE))
+            drive[i] = exp(min(max(drive[i], -LARGEST_DRIVE), LARGEST_DRIVE))
     else:
         for i in range(drive.size):
             x = drive[i]
-            z = _exp(max(-abs(x), -LARGEST_DRIVE))
+            z = exp(max(-abs(x), -LARGEST_DRIVE))
             drive[i] = (1.0 if x >= 0 else z) / (1.0 + z)
 
 
@@ -69,20 +69,20 @@ def _derivatives(drive, count, nonlinearity, information):
     if nonlinearity == 0:
         for i in range(drive.size):
             x = drive[i]
-            z = _exp(max(-abs(x), -LARGEST_DRIVE))
+            z = exp(max(-abs(x), -LARGEST_DRIVE))
             rate = max(x, 0.0) + _log1p(z)
             relative = (1.0 if x >= 0 else z) / ((1.0 + z) * rate)
             drive[i] = relative * (count[i] - rate)
             information[i] = relative * relative * rate
     elif nonlinearity == 1:
         for i in range(drive.size):
-            rate = _exp(min(max(drive[i], -LARGEST_DRIVE), LARGEST_DRIVE))
+            rate = exp(min(max(drive[i], -LARGEST_DRIVE), LARGEST_DRIVE))
             drive[i] = count[i] - rate
             information[i] = rate
     else:
         for i in range(drive.size):
             x = drive[i]
-            z = _exp(max(-abs(x), -LARGEST_DRIVE))
+            z = exp(max(-abs(x), -LARGEST_DRIVE))
             rate = (1.0 if x >= 0 else z) / (1.0 + z)
             relative = (z if x >= 0 else 1.0) / (1.0 + z)
             drive[i] = relative * (count[i] - rate)
@@ -117,7 +117,7 @@ def rates(drive: np.ndarray, nonlinearity: str) -> np.ndarray:
     drive
         C-contiguous float64 of any shape.
     nonlinearity
-        One of :data:`~neurokit_sdr.snn.point_process.NONLINEARITIES`.
+        One of :data:`~neurokit_sdr.engines.poisson.kernels.NONLINEARITIES`.
     """
     _rates(drive.reshape(-1), NONLINEARITIES.index(nonlinearity))
     return drive

@@ -19,14 +19,11 @@ from neurokit_sdr.core.errors import ParameterError, SchemaError
 from neurokit_sdr.core.estimator import Interval, OneOrSeveral, Options
 from neurokit_sdr.core.progress import progress_bar
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
-from neurokit_sdr.generative.baselines import equations as core
-from neurokit_sdr.generative.rates import (
-    Arrays,
-    RateModel,
-    begin_result,
-    check_n_latents,
-    training_arrays,
-)
+from neurokit_sdr.generative.baselines import equations
+from neurokit_sdr.generative.baselines.labels import label_fit, projection_of, read_out_of
+from neurokit_sdr.generative.rates.arrays import Arrays, check_n_latents, training_arrays
+from neurokit_sdr.generative.rates.labels import begin_result
+from neurokit_sdr.generative.rates.model import RateModel
 
 #: Standard deviations in s that are tried where none is given: from single spikes to slow drifts.
 WIDTHS = (0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.09, 0.13, 0.2, 0.3)
@@ -73,7 +70,7 @@ class _SmoothedRates(RateModel):
         return model
 
     @abstractmethod
-    def _find(self, root: np.ndarray) -> core.Projection:
+    def _find(self, root: np.ndarray) -> equations.Projection:
         """The projection for square roots of shape (sample, input)."""
 
     def _widths(self, bin_size: float) -> list[float]:
@@ -98,29 +95,16 @@ class _SmoothedRates(RateModel):
             threadpool_limits(1, user_api="blas"),  # sums do not depend on how many there are
             progress_bar(None, type(self).__name__, progress) as bar,
         ):
-            fit = core.fit(
-                core.Counts(counts, arrays.seen, arrays.held_in),
+            fit = equations.fit(
+                equations.Counts(counts, arrays.seen, arrays.held_in),
                 self._find,
                 [width / bin_size for width in widths],
                 stream(seed, "choice"),
                 bar.update,
             )
-        one = {"units": "1"}
-        per_bin = {"units": "1", "long_name": "spikes per bin"}
-        result = begin_result(data, arrays).assign(
-            mean_count=("unit", fit.mean, per_bin),
-            input_mean=("input_unit", fit.projection.mean, one),
-            input_weight=(("latent_dim", "input_unit"), fit.projection.weight, one),
-            weight=(("unit", "latent_dim"), fit.read_out.weight, one),
-            log_rate=("unit", fit.read_out.bias, {"long_name": "log spikes per bin", **one}),
-            validation_score=(("smoothing", "ridge"), fit.score, {"units": "bits per spike"}),
-        )
-        result = result.assign_coords(
-            input_unit=("input_unit", data["unit"].values[arrays.held_in]),
-            smoothing=("smoothing", widths, {"units": "s"}),
-            ridge=("ridge", list(core.RIDGES)),
-        )
-        result.attrs |= {"smoothing": float(fit.width * bin_size), "ridge": float(fit.ridge)}
+        found = label_fit(fit, widths, data["unit"].values[arrays.held_in], bin_size)
+        result = begin_result(data, arrays).merge(found)
+        result.attrs |= found.attrs
         return results.stamp(
             result,
             estimator=type(self).__name__,
@@ -130,23 +114,21 @@ class _SmoothedRates(RateModel):
             fingerprint=results.fingerprint(data),
         )
 
-    def _features(self, arrays: Arrays) -> core.Features:
+    def _features(self, arrays: Arrays) -> equations.Features:
         """Of all bins; forward ones have those of the window's last bin, spikes there included."""
         result = self.result_
         mean, held_in = result["mean_count"].values, arrays.held_in
         counts = np.zeros((*arrays.inputs.shape[:2], held_in.size))
         counts[:, :, held_in] = arrays.inputs
         width = result.attrs["smoothing"] / result.attrs["bin_size"]
-        root, shift = core.roots(core.Counts(counts, arrays.seen, held_in), width, mean)
+        root, shift = equations.roots(equations.Counts(counts, arrays.seen, held_in), width, mean)
         n_forward = arrays.forward.size - arrays.n_window
         root = np.concatenate([root, np.repeat(root[:, -1:], n_forward, axis=1)], axis=1)
         shift = np.pad(shift, ((0, 0), (0, n_forward), (0, 0)))
-        projection = core.Projection(result["input_mean"].values, result["input_weight"].values)
-        return core.project(root, shift, projection, held_in)
+        return equations.project(root, shift, projection_of(result), held_in)
 
     def _expected_count(self, arrays: Arrays) -> np.ndarray:
-        read_out = core.ReadOut(self.result_["log_rate"].values, self.result_["weight"].values)
-        rate = read_out(self._features(arrays))
+        rate = read_out_of(self.result_)(self._features(arrays))
         return rate.reshape(*arrays.inside.shape, -1)
 
     def _latent(self, arrays: Arrays) -> np.ndarray:
@@ -230,8 +212,8 @@ class Smoothing(_SmoothedRates):
         self.result_ = self._fit(data, training_arrays(data), resolve_seed(rng), progress)
         return self
 
-    def _find(self, root: np.ndarray) -> core.Projection:
-        return core.standardise(root)
+    def _find(self, root: np.ndarray) -> equations.Projection:
+        return equations.standardise(root)
 
     def _draw(
         self, lengths: Sequence[int], generator: np.random.Generator
@@ -327,8 +309,8 @@ class FactorAnalysis(_SmoothedRates):
         known = super()._hyper_parameters(parameters)
         return known | {"n_latents": parameters.sizes["latent_dim"]}
 
-    def _find(self, root: np.ndarray) -> core.Projection:
-        return core.find_factors(root, self.n_latents)
+    def _find(self, root: np.ndarray) -> equations.Projection:
+        return equations.find_factors(root, self.n_latents)
 
     def _draw(
         self, lengths: Sequence[int], generator: np.random.Generator

@@ -25,14 +25,9 @@ from neurokit_sdr.generative.langevin_flow import equations as langevin
 from neurokit_sdr.generative.langevin_flow import network as core
 from neurokit_sdr.generative.langevin_flow.landscape import check_has_potential, landscape
 from neurokit_sdr.generative.langevin_flow.released import ReleasedFlow
-from neurokit_sdr.generative.rates import (
-    Arrays,
-    RateModel,
-    begin_result,
-    evaluation_arrays,
-    label,
-    training_arrays,
-)
+from neurokit_sdr.generative.rates.arrays import Arrays, evaluation_arrays, training_arrays
+from neurokit_sdr.generative.rates.labels import begin_result, label
+from neurokit_sdr.generative.rates.model import RateModel
 
 #: Draws from the posterior behind a prediction and its band, which holds the central 95 %.
 N_DRAWS, BAND = 32, (0.025, 0.975)
@@ -603,7 +598,8 @@ class LangevinFlow(RateModel):
             shown = np.where(hidden, 0, arrays.inputs * (N_HIDDEN / (N_HIDDEN - 1)))
             rates = self._expected_count(arrays._replace(inputs=shown))
             expected[hidden] = rates[:, : arrays.n_window][hidden]
-        count = np.where(arrays.seen[:, :, None], arrays.inputs, np.nan)
+        scored = arrays.scored[:, : arrays.n_window, None]
+        count = np.where(scored, arrays.inputs, np.nan)
         return bits_per_spike(expected, count)
 
     # -- network --------------------------------------------------------------------------------

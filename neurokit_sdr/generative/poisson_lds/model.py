@@ -14,14 +14,11 @@ from neurokit_sdr.core.errors import SchemaError
 from neurokit_sdr.core.estimator import Interval, OneOrSeveral, Options
 from neurokit_sdr.core.progress import progress_bar
 from neurokit_sdr.core.seeding import RNG, resolve_seed
-from neurokit_sdr.generative.poisson_lds import equations as core
-from neurokit_sdr.generative.rates import (
-    Arrays,
-    RateModel,
-    begin_result,
-    check_n_latents,
-    training_arrays,
-)
+from neurokit_sdr.generative.poisson_lds import equations
+from neurokit_sdr.generative.poisson_lds.labels import data_of, label_parameters, unlabel
+from neurokit_sdr.generative.rates.arrays import Arrays, check_n_latents, training_arrays
+from neurokit_sdr.generative.rates.labels import begin_result
+from neurokit_sdr.generative.rates.model import RateModel
 
 
 class PoissonLDS(RateModel):
@@ -127,7 +124,7 @@ class PoissonLDS(RateModel):
         arrays = training_arrays(data, n_units=2)
         check_n_latents(self.n_latents, arrays)
         seed = resolve_seed(rng)
-        known = _lds_data(arrays, np.ones_like(arrays.held_in), arrays.valid)
+        known = data_of(arrays, np.ones_like(arrays.held_in), arrays.valid)
         known = known.take(np.flatnonzero(arrays.valid.any(axis=1)))
         with (
             threadpool_limits(1, user_api="blas"),  # sums do not depend on how many there are
@@ -138,11 +135,13 @@ class PoissonLDS(RateModel):
                 bar.set_postfix_str(f"log posterior {objective:.1f}", refresh=False)
                 bar.update()
 
-            start = core.begin(known, self.n_latents)
-            fit = core.fit(known, start, max_iter=self.max_iter, tol=self.tol, on_iteration=report)
-            parameters = core.canonical(known, fit.parameters)
+            start = equations.begin(known, self.n_latents)
+            fit = equations.fit(
+                known, start, max_iter=self.max_iter, tol=self.tol, on_iteration=report
+            )
+            parameters = equations.canonical(known, fit.parameters)
         nats = {"units": "nats"}
-        result = begin_result(data, arrays).merge(_label_lds(parameters))
+        result = begin_result(data, arrays).merge(label_parameters(parameters))
         result["objective"] = ("iteration", fit.objective, {"long_name": "log posterior", **nats})
         result["log_likelihood"] = ("iteration", fit.log_likelihood, nats)
         status = results.outcome(fit.converged, fit.interrupted, self.max_iter)
@@ -189,17 +188,17 @@ class PoissonLDS(RateModel):
                 )
         return model
 
-    def _posterior(self, arrays: Arrays) -> core.Posterior:
-        p = _unlabel_lds(self.result_)
+    def _posterior(self, arrays: Arrays) -> equations.Posterior:
+        p = unlabel(self.result_)
         seen = arrays.valid & ~arrays.forward
         held_in = arrays.held_in
         read = p._replace(loading=p.loading[held_in], bias=p.bias[held_in])
-        return core.infer(_lds_data(arrays, held_in, seen), read)
+        return equations.infer(data_of(arrays, held_in, seen), read)
 
     def _expected_count(self, arrays: Arrays) -> np.ndarray:
         posterior = self._posterior(arrays)
-        return core.expected_counts(
-            posterior.mean, posterior.covariance, _unlabel_lds(self.result_)
+        return equations.expected_counts(
+            posterior.mean, posterior.covariance, unlabel(self.result_)
         )
 
     def _latent(self, arrays: Arrays) -> np.ndarray:
@@ -208,7 +207,7 @@ class PoissonLDS(RateModel):
     def _draw(
         self, lengths: Sequence[int], generator: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        p = _unlabel_lds(self.result_)
+        p = unlabel(self.result_)
         noise = generator.standard_normal((len(lengths), max(lengths), len(p.first_mean)))
         latent = np.empty_like(noise)
         latent[:, 0] = p.first_mean + noise[:, 0] @ np.linalg.cholesky(p.first_noise).T
@@ -217,41 +216,3 @@ class PoissonLDS(RateModel):
             latent[:, t] = latent[:, t - 1] @ p.transition.T + moved[:, t]
         with np.errstate(over="ignore"):  # refused by the caller
             return np.exp(p.bias + latent @ p.loading.T), latent
-
-
-def _lds_data(arrays: Arrays, units: np.ndarray, valid: np.ndarray) -> core.Data:
-    """What the posterior is conditioned on: some units in some bins."""
-    if units.all():
-        counts = arrays.counts.astype(np.float64)
-    else:  # held-in units in the window
-        counts = np.zeros((*valid.shape, int(units.sum())))
-        counts[:, : arrays.n_window] = arrays.inputs
-    counts = np.where(valid[:, :, None], counts, 0.0)
-    return core.Data(counts, valid.astype(np.float64), arrays.inside.sum(axis=1))
-
-
-def _label_lds(p: core.Parameters) -> xr.Dataset:
-    one = {"units": "1"}
-    square = ("latent_dim", "other_dim")
-    return xr.Dataset(
-        {
-            "transition": (square, p.transition, one),
-            "noise_covariance": (square, p.noise, one),
-            "initial_mean": ("latent_dim", p.first_mean, one),
-            "initial_covariance": (square, p.first_noise, one),
-            "loading": (("unit", "latent_dim"), p.loading, one),
-            "log_rate": ("unit", p.bias, {"long_name": "log spikes per bin", **one}),
-        }
-    )
-
-
-def _unlabel_lds(result: xr.Dataset) -> core.Parameters:
-    names = (
-        "transition",
-        "noise_covariance",
-        "initial_mean",
-        "initial_covariance",
-        "loading",
-        "log_rate",
-    )
-    return core.Parameters(*(result[name].values.astype(np.float64) for name in names))

@@ -1,0 +1,109 @@
+"""Signals to FIF, through what MNE makes of them: whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from neurokit_sdr.core.errors import FileFormatError, SchemaError
+from neurokit_sdr.io import assemble
+from neurokit_sdr.io.formats.mne import info as mne_info
+from neurokit_sdr.io.formats.mne import read as mne_read
+from neurokit_sdr.io.interop.mne import to_mne
+
+
+def save_fif(data: xr.Dataset | xr.DataTree, path: Path) -> None:
+    """Write what :func:`to_mne` makes of the data to FIF, whole or not at all."""
+    made = to_mne(data)
+    left: list[str] = []
+    for one in made if isinstance(made, list) else [made]:
+        _fit_for_fif(one, left)
+    left = list(dict.fromkeys(left))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    folder.mkdir()
+    try:
+        said = _write_parts(made, folder / path.name, left)
+        # The first part last: until it lies there, nothing leads to the new ones.
+        for part in sorted(folder.iterdir(), key=lambda p: p.name == path.name):
+            os.replace(part, path.parent / part.name)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    mne_read.warn_said(path, said)
+    if left:
+        assemble.warn(f"FIF cannot hold all of it: {'; '.join(left)}.")
+
+
+def _write_parts(made: Any, path: Path, left: list[str]) -> list[str]:
+    mne = mne_read.import_mne()
+    try:
+        with mne_read.opening(path, "written") as said:
+            if isinstance(made, list):
+                mne.write_evokeds(path, made, overwrite=True)
+                if any(_rounded(e) for e in made):
+                    left.append("averages in double precision (FIF keeps 7 digits)")
+                return said
+            # Values go to the file divided by these, which would cost their last bit.
+            for entry in made.info["chs"]:
+                entry |= {"cal": 1.0, "range": 1.0}
+            made.save(path, fmt="double", overwrite=True)
+    except FileFormatError as error:
+        if isinstance(error.__cause__, UnicodeEncodeError):
+            raise SchemaError(
+                f"Expected channel names in ASCII and other text in Latin-1, which is what FIF "
+                f"holds, got {error.__cause__.object!r}: rename it."
+            ) from error
+        raise
+    return said
+
+
+def _rounded(evoked: Any) -> bool:
+    """Whether the values change in single precision, scaled as FIF holds them."""
+    scale = np.array([c["cal"] * c["range"] for c in evoked.info["chs"]])[:, None]
+    held = (evoked.data / scale).astype(np.float32).astype(np.float64) * scale
+    return bool((held != evoked.data).any())
+
+
+def _fit_for_fif(obj: Any, left: list[str]) -> None:
+    """Change what FIF would hold as something else, and name it."""
+    import mne
+    from mne.transforms import Transform
+
+    info = obj.info
+    if float(np.float32(info["sfreq"])) != info["sfreq"]:
+        left.append(f"the sampling rate {info['sfreq']!r} Hz (FIF keeps 7 digits)")
+    meg = ("mag", "grad", "ref_meg")
+    types = [mne.channel_type(info, k) for k in range(len(info["chs"]))]
+    loc = np.array([c["loc"] for c in info["chs"]], dtype=np.float64).reshape(-1, 12)
+    placed = mne_info.has_position(loc, types)
+    in_head = [t in meg and c["coord_frame"] == 4 for t, c in zip(types, info["chs"], strict=True)]
+    changed = dict(info)
+    if any(in_head) and info["dev_head_t"] is None:
+        # The device is where the head is: the same positions in the frame that FIF gives coils.
+        changed["dev_head_t"] = Transform("meg", "head", np.eye(4))
+        for entry, moved in zip(info["chs"], in_head, strict=True):
+            entry["coord_frame"] = 1 if moved else entry["coord_frame"]
+    lost = set()
+    for entry, kind, there in zip(info["chs"], types, placed, strict=True):
+        held = 1 if kind in meg else 4
+        if there and entry["coord_frame"] != held:
+            lost.add(mne_info.frame_text(entry["coord_frame"]))
+            entry["loc"] = np.concatenate([np.full(3, np.nan), entry["loc"][3:]])
+    if lost:
+        left.append(
+            f"positions in the frames {sorted(lost)} (FIF takes coils to be in the device's and "
+            f"electrodes in the head's; they are left out rather than misplaced)"
+        )
+    obj.info = mne.Info(changed)
+    annotations = getattr(obj, "annotations", None)
+    if annotations is not None and len(annotations):
+        rounded = annotations.onset.astype(np.float32).astype(np.float64)
+        error = np.abs(rounded - annotations.onset).max()
+        if error > 0:
+            left.append(f"event onsets in double precision (rounded by up to {error:.1g} s)")

@@ -1,0 +1,361 @@
+"""Calcium to suite2p folders, and back exactly through the notes left in ops.npy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from neurokit_sdr.core import schema
+from neurokit_sdr.core.clock import clock_state, even_clock, even_time
+from neurokit_sdr.core.errors import ParameterError, SchemaError
+from neurokit_sdr.core.files import atomic_folder
+from neurokit_sdr.io import assemble
+from neurokit_sdr.io.formats.suite2p.read import _RESERVED, LABELS, MARK, PIXELS, TRACES, is_suite2p
+from neurokit_sdr.io.marks import encode_attrs
+
+#: Values copied at a time.
+_BLOCK = 8_000_000
+_FILES = {name: file for file, name in TRACES.items()}
+_PIXEL_FIELDS = {name: field for field, name in PIXELS.items()}
+
+
+def write_suite2p(data: xr.Dataset | xr.DataTree, folder: Path) -> None:
+    """Write planes; :func:`neurokit_sdr.io.write_suite2p` says what and how."""
+    planes = _planes(data)
+    if folder.exists() and not _replaceable(folder):
+        raise ParameterError(
+            f"Expected a new folder, or one that holds nothing but suite2p's planes, got "
+            f"{folder}: it was left as it is."
+        )
+    left: list[str] = []
+    with atomic_folder(folder) as temporary:
+        for k, (name, groups) in enumerate(planes.items()):
+            place = temporary / f"plane{k}"
+            place.mkdir()
+            writer = _Plane(place, name, groups, len(planes))
+            writer.write()
+            left += [f"{one} of {name}" for one in writer.left]
+    if left:
+        assemble.warn(f"suite2p has no place for {'; '.join(left)}: not written to {folder}.")
+
+
+def _replaceable(folder: Path) -> bool:
+    return folder.is_dir() and all(
+        p.name.startswith("plane") and is_suite2p(p) for p in folder.iterdir()
+    )
+
+
+def _planes(data: xr.Dataset | xr.DataTree) -> dict[str, dict[str, xr.Dataset]]:
+    if not isinstance(data, xr.DataTree):
+        return {"plane0": {"calcium": _checked(data)}}
+    kinds = ("calcium", "rois", "suite2p")
+    node = data.children.get("calcium")
+    if node is None or node.data_vars or not node.children:
+        groups = {
+            k: data.children[k].to_dataset(inherit=False) for k in kinds if k in data.children
+        }
+        groups["calcium"] = _checked(schema.select(data, "calcium"))
+        return {"plane0": groups}
+    planes: dict[str, dict[str, xr.Dataset]] = {}
+    for name, plane in node.children.items():
+        planes[name] = {
+            k: data.children[k].children[name].to_dataset(inherit=False)
+            for k in kinds
+            if k in data.children and name in data.children[k].children
+        }
+        _checked(plane.to_dataset(inherit=False))
+    return planes
+
+
+def _checked(data: Any) -> xr.Dataset:
+    schema.check(data, "calcium")
+    if "fluorescence" not in data:
+        raise SchemaError(
+            f"Expected fluorescence(time, unit), which suite2p's F.npy holds, got "
+            f"{schema.describe(data)}: nks.io.write_nwb keeps other traces."
+        )
+    return data
+
+
+class _Plane:
+    """Writes one plane into an empty folder."""
+
+    def __init__(
+        self, folder: Path, name: str, groups: dict[str, xr.Dataset], n_planes: int
+    ) -> None:
+        self.folder, self.name, self.groups, self.n_planes = folder, name, groups, n_planes
+        self.data = groups["calcium"]
+        self.left: list[str] = []
+        self.made_up: list[str] = []
+        self.stat: list[dict[str, Any]] = [{} for _ in range(self.data.sizes["unit"])]
+        self.columns: dict[str, dict[str, Any]] = {}
+
+    def write(self) -> None:
+        self._traces()
+        self._labels()
+        rois = self._rois()
+        self._columns()
+        stat = np.empty(len(self.stat), dtype=object)
+        stat[:] = self.stat
+        np.save(self.folder / "stat.npy", stat, allow_pickle=True)
+        np.save(self.folder / "ops.npy", self._ops(rois), allow_pickle=True)  # type: ignore[arg-type]
+
+    def _traces(self) -> None:
+        shape = (self.data.sizes["unit"], self.data.sizes["time"])
+        written = set()
+        for name, file in _FILES.items():
+            if name in self.data and self.data[name].dims == ("time", "unit"):
+                _save_trace(self.folder / file, self.data[name])
+                written.add(name)
+            elif file in ("Fneu.npy", "spks.npy"):  # suite2p's own window opens neither without
+                np.save(self.folder / file, np.zeros(shape, np.float32))
+                self.made_up.append(file)
+        for key, variable in self.data.variables.items():
+            name = str(key)
+            known = name in written or name in ("time", "unit") or _is_column(variable)
+            if not known:
+                self.left.append(name)
+
+    def _labels(self) -> None:
+        number = self.data.sizes["unit"]
+        for file, names in LABELS.items():
+            known = [n for n in names if n in self.data.variables]
+            if not known and file != "iscell.npy":
+                continue
+            values = np.ones((number, 2))
+            for k, name in enumerate(names):
+                if name in known and _is_column(self.data[name].variable):
+                    values[:, k] = self.data[name].values
+                    self._note(name, name)
+                else:
+                    self.made_up.append(name)
+            np.save(self.folder / file, values)
+
+    def _note(self, name: str, column: str) -> None:
+        variable = self.data[name]
+        self.columns[name] = {
+            "column": column,
+            "dtype": "U" if variable.dtype.kind in "UTO" else variable.dtype.str,
+            "attrs": encode_attrs(variable.attrs),
+            "coord": int(name in self.data.coords),
+        }
+
+    def _columns(self) -> None:
+        """What is known per unit: into the dict of each."""
+        data = self.data
+        if {"roi_y", "roi_x"} <= set(data.variables):
+            y, x = data["roi_y"].values.tolist(), data["roi_x"].values.tolist()
+            for roi, *centre in zip(self.stat, y, x, strict=True):
+                roi["med"] = centre
+            for name in ("roi_y", "roi_x"):
+                self._note(name, name)
+        for label, variable in data.variables.items():
+            name = str(label)
+            if name == "unit" or name in self.columns or not _is_column(variable):
+                continue
+            key = str(variable.attrs.get("name_in_file", name))
+            taken = {*_RESERVED, "med", "time", "unit", *(k for roi in self.stat[:1] for k in roi)}
+            key = assemble.free_name({"plane": "iplane"}.get(key, key), taken)
+            values = variable.values
+            if values.dtype.kind in "UTO":
+                values = [str(v) for v in values]  # type: ignore[assignment]
+            for roi, value in zip(self.stat, values, strict=True):
+                roi[key] = value
+            self._note(name, key)
+
+    def _rois(self) -> dict[str, Any]:
+        """Pixels into the dict of each unit; returns the notes to put them back."""
+        rois = self.groups.get("rois")
+        empty: dict[str, Any] = {"ypix": np.zeros(0, int), "xpix": np.zeros(0, int)}
+        for roi in self.stat:
+            roi |= {**empty, "lam": np.zeros(0, np.float32)}
+        if rois is None:
+            return {}
+        schema.check(rois, "rois")
+        if "pixel_unit" not in rois.variables:
+            self.left.append("masks that are no lists of pixels")
+            return {}
+        if not np.array_equal(rois["unit"].values, self.data["unit"].values):
+            raise SchemaError(
+                f"Expected the units of /calcium in /rois, got {rois.sizes['unit']} others: "
+                f"select the same units in both."
+            )
+        notes: dict[str, Any] = {"attrs": encode_attrs(rois.attrs), "variables": {}}
+        for name, variable in rois.variables.items():
+            if name in ("unit", "pixel_unit"):
+                continue
+            (dim, *more) = variable.dims or ("",)
+            owner = "pixel_unit" if dim == "pixel" else f"{str(dim).removesuffix('_item')}_unit"
+            if name == owner:
+                continue
+            if more or owner not in rois.variables or variable.dtype.kind not in "iufb":
+                self.left.append(f"/rois {name}")
+                continue
+            field = _PIXEL_FIELDS.get(str(name), str(name).removeprefix("pixel_"))
+            for roi, values in zip(self.stat, _split(rois, name, owner), strict=True):
+                roi[field] = values
+        for name, variable in rois.variables.items():
+            notes["variables"][str(name)] = encode_attrs(variable.attrs)
+        return notes
+
+    def _ops(self, rois: dict[str, Any]) -> dict[str, Any]:
+        data = self.data
+        settings = self.groups.get("suite2p")
+        ops: dict[str, Any] = {}
+        if settings is not None:
+            ops |= settings.attrs
+            ops |= {str(n): v.values for n, v in settings.variables.items()}
+        height, width = _picture(self.groups)
+        rate = data.attrs.get("sampling_rate", _rate(data))
+        standard = {
+            "nplanes": self.n_planes,
+            "nchannels": 1,
+            "functional_chan": 1,
+            "nframes": data.sizes["time"],
+            "nrois": data.sizes["unit"],
+            "Ly": height,
+            "Lx": width,
+            "yrange": [0, height],
+            "xrange": [0, width],
+            "meanImg": np.zeros((height, width), np.float32),
+            "neucoeff": float(data.attrs.get("neuropil_coefficient", 0.7)),
+            "tau": float(data.attrs.get("decay_time", 1.0)),
+        }
+        if rate is not None:
+            standard["fs"] = rate
+        ops = standard | ops
+        ops[MARK] = json.dumps(
+            {
+                "name": self.name,
+                "attrs": encode_attrs(data.attrs),
+                "made_up": self.made_up,
+                "settings": None
+                if settings is None
+                else {
+                    "attrs": list(map(str, settings.attrs)),
+                    "dims": {str(n): list(v.dims) for n, v in settings.variables.items()},
+                },
+                "unit": [data["unit"].values.tolist(), encode_attrs(data["unit"].attrs)],
+                "time": _clock_notes(data),
+                "columns": self.columns,
+                "traces": {n: encode_attrs(data[n].attrs) for n in _FILES if n in data.data_vars},
+                "rois": rois,
+            }
+        )
+        return ops
+
+
+def _is_column(variable: xr.Variable) -> bool:
+    return variable.dims == ("unit",) and variable.dtype.kind in "iufbUT"
+
+
+def _save_trace(path: Path, trace: xr.DataArray) -> None:
+    """Values of (time, unit) as a file of (unit, time), some units at a time."""
+    n_time, n_units = trace.shape
+    if not trace.size:
+        np.save(path, np.zeros((n_units, n_time), trace.dtype))
+        return
+    mapped = np.lib.format.open_memmap(path, "w+", trace.dtype, (n_units, n_time))
+    step = max(_BLOCK // n_time, 1)
+    for first in range(0, n_units, step):
+        mapped[first : first + step] = trace[:, first : first + step].values.T
+    mapped.flush()
+    del mapped
+
+
+def _split(rois: xr.Dataset, name: Any, owner: str) -> list[np.ndarray]:
+    unit = rois[owner].values
+    order = np.argsort(unit, kind="stable")
+    ends = np.cumsum(np.bincount(unit, minlength=rois.sizes["unit"]))
+    return np.split(rois[name].values[order], ends[:-1])
+
+
+def _picture(groups: dict[str, xr.Dataset]) -> tuple[int, int]:
+    """Height and width of the picture in pixels: as known, else around all pixels."""
+    rois = groups.get("rois")
+    settings = groups.get("suite2p", xr.Dataset())
+    if "Ly" in settings.attrs and "Lx" in settings.attrs:
+        return int(settings.attrs["Ly"]), int(settings.attrs["Lx"])
+    if rois is None or "pixel_y" not in rois:
+        return 512, 512
+    size = [int(rois[f"pixel_{a}"].max()) + 1 if rois.sizes["pixel"] else 1 for a in "yx"]
+    return (
+        int(rois.attrs.get("height", size[0])),
+        int(rois.attrs.get("width", size[1])),
+    )
+
+
+def _rate(data: xr.Dataset) -> float | None:
+    """Frames per second, from the typical time between two where the clock is not even."""
+    if data["time"].attrs.get("units") != "s":
+        return None
+    clock = even_clock(data)
+    if clock is not None:
+        return clock[1]
+    steps = np.diff(data["time"].values)
+    return float(1 / np.median(steps)) if steps.size else None
+
+
+def _clock_notes(data: xr.Dataset) -> dict[str, Any]:
+    notes: dict[str, Any] = {"attrs": encode_attrs(data["time"].attrs)}
+    state = clock_state(data)
+    if state is not None:
+        return notes | {"even": state}
+    return notes | {"values": data["time"].values.tolist()}
+
+
+def restore(
+    groups: dict[str, xr.Dataset], mark: dict[str, Any], rate: float | None
+) -> dict[str, xr.Dataset]:
+    """What was written, from what the files hold and the notes about it."""
+    calcium, rois = groups["calcium"], groups.get("rois")
+    ids = np.array(mark["unit"][0]) if mark["unit"][0] else calcium["unit"].values
+    unit = xr.Variable("unit", ids, mark["unit"][1])
+    made = xr.Dataset(attrs=mark["attrs"])
+    if rate is None:
+        made = made.assign_coords(_clock(mark["time"], calcium.sizes["time"]))
+    else:
+        made = made.assign_coords(calcium["time"].coords)
+        made.attrs["sampling_rate"] = rate
+    made = made.assign_coords(unit=unit)
+    for name, attrs in mark["traces"].items():
+        variable = calcium[name].variable
+        made[name] = xr.Variable(variable.dims, variable._data, attrs)
+    for name, note in mark["columns"].items():
+        values = calcium[note["column"]].values
+        values = values.astype(np.str_ if note["dtype"] == "U" else note["dtype"], copy=False)
+        variable = xr.Variable("unit", values, note["attrs"])
+        made = (
+            made.assign_coords({name: variable}) if note["coord"] else made.assign({name: variable})
+        )
+    schema.check(made, "calcium")
+    found = {"calcium": made}
+    if rois is not None and mark["rois"]:
+        rois = rois[[n for n in rois.data_vars if n in mark["rois"]["variables"]]]
+        rois = rois.assign_coords(unit=unit)
+        rois.attrs = mark["rois"]["attrs"]
+        for name, attrs in mark["rois"]["variables"].items():
+            if name in rois.variables:
+                rois[name].attrs = attrs
+        found["rois"] = rois
+    settings = groups.get("suite2p")
+    if settings is not None and mark["settings"] is not None:
+        known = mark["settings"]
+        found["suite2p"] = xr.Dataset(
+            {n: (dims, settings[n].values) for n, dims in known["dims"].items()},
+            attrs={k: v for k, v in settings.attrs.items() if k in known["attrs"]},
+        )
+    return found
+
+
+def _clock(notes: dict[str, Any], size: int) -> xr.Coordinates:
+    if "even" not in notes:
+        time = np.array(notes["values"], dtype=np.float64)
+        return xr.Coordinates({"time": ("time", time, notes["attrs"])})
+    made = even_time(size, **{k: notes["even"][k] for k in ("rate", "start", "first", "stride")})
+    made["time"].attrs = dict(notes["attrs"])
+    return made
