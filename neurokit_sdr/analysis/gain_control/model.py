@@ -17,6 +17,7 @@ from neurokit_sdr.analysis.gain_control.data import (
     read_tuning,
 )
 from neurokit_sdr.core import results
+from neurokit_sdr.core.arguments import check_number, check_whole
 from neurokit_sdr.core.errors import ParameterError, SchemaError
 from neurokit_sdr.core.estimator import Estimator, Interval, Options
 from neurokit_sdr.core.progress import progress_bar
@@ -63,10 +64,11 @@ class RecurrentGainControl(Estimator):
     decoder
         ``"inverse"``: D = I - W, which reads the drive without error while g = 1. ``"identity"``:
         D = I, responses are read as they are.
-    kernel, width
+    kernel
         Shape of the recurrence over the distance of preferred stimuli, ``"von_mises"``,
-        ``"gaussian"``, ``"mexican_hat"`` or ``"uniform"``, and its width in the units of the
-        stimulus.
+        ``"gaussian"``, ``"mexican_hat"`` or ``"uniform"``.
+    width
+        Its width in the units of the stimulus.
     sign
         ``"any"``, or ``"non_negative"``: gains stay at 0 or above.
 
@@ -204,10 +206,19 @@ class RecurrentGainControl(Estimator):
         """
         fitted = self._check_fitted()
         tuning = read_tuning(data, n_conditions=1)
+        if not np.array_equal(data["unit"], fitted["unit"]):
+            raise SchemaError(
+                f"Expected the units of the fit, {fitted['unit'].values[:5].tolist()} and on, got "
+                f"{data['unit'].values[:5].tolist()}: select them with "
+                f".sel(unit=model.result_['unit'])."
+            )
         response, gain = self._predicted(
-            tuning, *(float(fitted[n]) for n in ("alpha", "gamma")), self._strength(tuning)
+            tuning,
+            float(fitted["alpha"]),
+            float(fitted["gamma"]),
+            _strength(fitted["weight"].values),
         )
-        coords = {d: data[d] for d in data.dims if d in data.coords and d != "condition"}
+        coords = {str(d): data[d] for d in data.dims if d in data.coords and d != "condition"}
         return xr.Dataset(
             {
                 "response": (("session", "unit", "stimulus", "condition"), response),
@@ -258,19 +269,17 @@ class RecurrentGainControl(Estimator):
             Tuning as :meth:`fit` takes it, with ``response_truth`` and ``gain_truth`` beside it.
         """
         fitted = self._check_fitted()
-        if not isinstance(n_sessions, int) or n_sessions < 1 or not noise >= 0:
-            raise ParameterError(
-                f"Expected n_sessions >= 1 and noise >= 0, got {n_sessions!r} and {noise!r}."
-            )
+        check_whole("n_sessions", n_sessions, 1)
+        check_number("noise", noise, 0)
         stimulus = fitted["stimulus"]
         if probability is None:
             middle = float(stimulus[stimulus.size // 2])
             probability = adaptor_ensemble(stimulus, adaptor=middle, probability=0.4)
-        names = ["control", "adapted"]
-        both = xr.concat([fitted["probability"], probability], "condition", coords="minimal")
-        both = both.assign_coords(condition=names).transpose("stimulus", "condition")
+        both = fitted["probability"].expand_dims(condition=["control", "adapted"]).copy()
+        both = both.transpose("stimulus", "condition")
+        both[:, 1] = probability.values
         settled = self.equilibrium(both)
-        truth = settled["response"].expand_dims(session=np.arange(n_sessions))
+        truth = settled["response"].expand_dims(session=np.arange(n_sessions)).copy()
         seed = resolve_seed(rng)
         draw = stream(seed, "simulate").normal(size=truth.shape)
         data = xr.Dataset(
@@ -383,7 +392,7 @@ class RecurrentGainControl(Estimator):
                 f"Expected the gains of {fitted.sizes['unit']} units, got {gain.sizes['unit']}."
             )
         circuit, total = self._circuit(), self.gain_on == "total"
-        rest = [d for d in gain.dims if d != "unit"]
+        rest = [str(d) for d in gain.dims if d != "unit"]
         rows = gain.transpose("unit", *rest).values.reshape(gain.sizes["unit"], -1).T
         values = np.stack([equations.response(circuit, g, total) for g in rows], axis=-1)
         coords = {n: fitted[n] for n in ("unit", "stimulus", "preferred") if n in fitted.coords}
@@ -420,8 +429,7 @@ class RecurrentGainControl(Estimator):
             raise ParameterError(
                 f"Expected stimulus_index from 0 to {n - 1}, got {index.min()} to {index.max()}."
             )
-        if not rate > 0:
-            raise ParameterError(f"Expected rate > 0, got {rate!r}.")
+        check_number("rate", rate, 0, open_low=True)
         circuit, home = self._circuit(), fitted["probability"].values
         bound = self.sign == "non_negative"
         start = None if gain is None else np.asarray(gain.values, float)
@@ -455,16 +463,6 @@ class RecurrentGainControl(Estimator):
 
     def _shape(self, tuning: Tuning) -> np.ndarray:
         return kernels.recurrence(tuning.preferred, self.kernel, self.width, tuning.period)
-
-    def _strength(self, tuning: Tuning) -> float:
-        fitted = self._check_fitted()
-        if tuning.response.shape[1] != fitted.sizes["unit"]:
-            raise SchemaError(
-                f"Expected the {fitted.sizes['unit']} units of the fit, got "
-                f"{tuning.response.shape[1]}: select them with .sel(unit=...)."
-            )
-        values = np.linalg.eigvalsh(fitted["weight"].values)
-        return float(values[np.argmax(np.abs(values))])
 
     def _predicted(
         self, tuning: Tuning, alpha: float, gamma: float, recurrence: float
@@ -503,3 +501,9 @@ class RecurrentGainControl(Estimator):
 
 def _unpacked(x: np.ndarray) -> tuple[float, float, float]:
     return float(np.exp(x[0])), float(np.exp(x[1])), float(x[2])
+
+
+def _strength(weight: np.ndarray) -> float:
+    """The eigenvalue of largest size."""
+    values = np.linalg.eigvalsh(weight)
+    return float(values[np.argmax(np.abs(values))])

@@ -21,7 +21,7 @@ from neurokit_sdr.core.errors import MissingDependencyError
 PRIOR = {"log_gain": (0.5, 0.3), "offset": (0.2, 0.1)}
 PRIOR |= {"log_weight": (0.5, 0.3), "weight_change": (0.5, 0.3)}
 #: Of -log(1 - strength), strength being the largest eigenvalue of the recurrence.
-_STRENGTH_SD = 0.8
+STRENGTH_SD = 0.8
 #: Of the logarithm of the factor on the standard errors.
 _NOISE_SD = 0.2
 
@@ -37,12 +37,10 @@ class Observed(NamedTuple):
     """Standard errors of y0, same shape."""
     adapted_error: np.ndarray
     """Standard errors of y1, same shape."""
+    seen: np.ndarray
+    """1 where the adapted responses of a session count, 0 where they are held out, (session,)."""
     recurrence: rivals.Recurrence
     """Shape of the recurrent weights."""
-
-    def take(self, sessions: np.ndarray) -> Observed:
-        """Those of some sessions."""
-        return Observed(*(a[sessions] for a in self[:4]), self.recurrence)
 
 
 @contextmanager
@@ -67,7 +65,7 @@ def pymc() -> Any:
 
 
 class Sampler:
-    """One mechanism's model, compiled once; sessions of the same number can be given anew."""
+    """One mechanism's model, compiled once; data of the same shape can be given anew."""
 
     def __init__(self, mechanism: str, observed: Observed) -> None:
         pm = pymc()
@@ -78,7 +76,7 @@ class Sampler:
             self._step: Any = None
 
     def give(self, observed: Observed) -> None:
-        """Replace the sessions; the compiled model stays."""
+        """Replace the data; the compiled model stays."""
         pm = pymc()
         self.observed = observed
         with self.model:
@@ -91,7 +89,6 @@ class Sampler:
         chains: int,
         seed: int,
         target_accept: float,
-        progress: bool,
     ) -> xr.Dataset:
         """Draws of every parameter, ``(chain, draw, ...)``, with what NUTS says of each draw."""
         pm = pymc()
@@ -107,8 +104,8 @@ class Sampler:
                 cores=1,
                 step=self._step,
                 random_seed=[seed + c for c in range(chains)],
-                progressbar=progress,
-                quiet=not progress,
+                progressbar=False,
+                quiet=True,
                 compute_convergence_checks=False,
                 discard_tuned_samples=True,
             )
@@ -145,7 +142,7 @@ def _model(pm: Any, mechanism: str, observed: Observed) -> Any:
     dims = ("session", "unit", "stimulus")
     coords = {d: np.arange(n) for d, n in zip(dims, observed.control.shape, strict=True)}
     with pm.Model(coords=coords) as model:
-        data = {k: pm.Data(k, v, dims=dims) for k, v in _data(observed).items()}
+        data = {k: pm.Data(k, v, dims=dims[: v.ndim]) for k, v in _data(observed).items()}
         parameters: dict[str, Any] = {}
         for name in spec.effects:
             wide, narrow = PRIOR[name]
@@ -154,7 +151,7 @@ def _model(pm: Any, mechanism: str, observed: Observed) -> Any:
             # Centred: a session's curves tell its effects better than the population does.
             parameters[name] = pm.Normal(name, mean, spread, dims=("session", "unit"))
         if spec.shared == "recurrence":
-            free = pm.Normal("recurrence_free", 0, _STRENGTH_SD)
+            free = pm.Normal("recurrence_free", 0, STRENGTH_SD)
             parameters["recurrence"] = pm.Deterministic("recurrence", 1 - pt.exp(-free))
         elif spec.shared == "normalisation":
             parameters["normalisation"] = pm.Beta("normalisation", 3, 3)
@@ -168,8 +165,9 @@ def _model(pm: Any, mechanism: str, observed: Observed) -> Any:
             pt,
         )
         squared = (data["adapted"] - mean) ** 2 / (data["adapted_error"] ** 2 + variance)
-        number = data["adapted"].size
-        pm.Potential("likelihood", -squared.sum() / (2 * scale**2) - number * pt.log(scale))
+        squared = (squared.sum(axis=(1, 2)) * data["seen"]).sum()
+        number = data["seen"].sum() * observed.control[0].size
+        pm.Potential("likelihood", -squared / (2 * scale**2) - number * pt.log(scale))
     return model
 
 

@@ -47,7 +47,7 @@ MECHANISMS: dict[str, Mechanism] = {
     ),
     "synaptic": Mechanism(
         "change of recurrent synapses",
-        "r1 = (I - K diag(w + (1 - w) v))^-1 (I - w K) r0",
+        "r1 = (I - diag(w + (1 - w) v) K)^-1 (I - w K) r0",
         ("weight_change",),
         "recurrence",
     ),
@@ -126,8 +126,8 @@ def adapted(
         back = (vectors / (1 - strength * values)) @ vectors.T
         matrix = back @ (xp.exp(parameters["log_gain"])[..., None] * forward)
     else:
-        source = strength + (1 - strength) * parameters["weight_change"]
-        loop = np.eye(len(values)) - recurrence.shape * source[:, None, :]
+        target = strength + (1 - strength) * parameters["weight_change"]
+        loop = np.eye(len(values)) - target[:, :, None] * recurrence.shape
         matrix = xp.linalg.inv(loop) @ forward
     return matrix @ x, (matrix**2) @ v
 

@@ -49,17 +49,18 @@ def simulate_gain_sessions(
     that is a third as high and of the other sign far from it. What the parameter is depends on the
     mechanism:
 
-    ================== ========================================================= ====================
-    mechanism          adapted response                                          parameter
-    ================== ========================================================= ====================
-    ``gain``           :math:`e^{a_i} r_i`                                       a
-    ``gain_offset``    :math:`e^{a_i} r_i + o_i`                                 a, o
-    ``recurrent_gain`` :math:`(I - wK)^{-1} \mathrm{diag}(e^a) (I - wK)\, r`     a; w
-    ``normalisation``  :math:`r_i / (1 + h(e_i \langle e q \rangle -             -u; h
-                       \langle q \rangle))`, :math:`e = e^{u / h}`, q = r / mean
-    ``synaptic``       :math:`(I - K \mathrm{diag}(w + (1 - w) v))^{-1} (I - wK)  v; w
-                       \, r`
-    ================== ========================================================= ====================
+    ``gain``
+        :math:`r' = e^{a} \circ r`, parameter a.
+    ``gain_offset``
+        :math:`r' = e^{a} \circ r + o`, parameters a, and o of its own.
+    ``recurrent_gain``
+        :math:`r' = (I - wK)^{-1} (e^a \circ (I - wK)\, r)`, parameter a, shared w.
+    ``normalisation``
+        :math:`r'_i = r_i / (1 + h(e_i \langle e q \rangle - \langle q \rangle))`, where
+        :math:`e = e^{u / h}`, q is r over its mean and :math:`\langle \rangle` the mean over units;
+        parameter -u, shared h.
+    ``synaptic``
+        :math:`r' = (I - \mathrm{diag}(w + (1 - w) v) K)^{-1} (I - wK)\, r`, parameter v, shared w.
 
     Parameters
     ----------
@@ -137,8 +138,8 @@ def simulate_gain_sessions(
     spec = rivals.MECHANISMS[mechanism]
     truth: dict[str, Any] = {spec.effects[0]: -effect if mechanism == "normalisation" else effect}
     if mechanism == "gain_offset":
-        truth["offset"] = (
-            -offset * np.exp(-((distance / 25) ** 2) / 2) + offset / 4 * draw.normal(size=size)
+        truth["offset"] = -offset * np.exp(-((distance / 25) ** 2) / 2) + offset / 4 * draw.normal(
+            size=size
         )
     if spec.shared:
         truth[spec.shared] = check_number(
@@ -242,8 +243,7 @@ def load_benucci(
         ) from error
     if variable not in found:
         raise FileFormatError(
-            f"Expected a variable {variable!r} in {checked}, got none of that name: pass "
-            f"variable=."
+            f"Expected a variable {variable!r} in {checked}, got none of that name: pass variable=."
         )
     value = found[variable]
     rows = list(value.ravel()) if value.dtype == object else _split(value)
