@@ -37,8 +37,12 @@ class Tuning(NamedTuple):
     """Names, the control first."""
 
 
-def read_tuning(data: Any, control: Any = None, n_conditions: int = 2) -> Tuning:
+def read_tuning(
+    data: Any, control: Any = None, n_conditions: int = 2, preferred: np.ndarray | None = None
+) -> Tuning:
     """Check tuning, and put the control condition (None: the first) in front.
+
+    Where the units' preferred stimuli are not given, the units must be tuned.
 
     Raises
     ------
@@ -50,8 +54,9 @@ def read_tuning(data: Any, control: Any = None, n_conditions: int = 2) -> Tuning
     """
     data = check(data, "tuning").transpose(*DIMS, ...)
     names = data["condition"].values.tolist()
-    if "session" in data.dims and not data.sizes["session"]:
-        raise SchemaError("Expected at least one session, got none.")
+    for dim in ("session", "unit"):
+        if not data.sizes[dim]:
+            raise SchemaError(f"Expected at least one {dim}, got none: {_HINT}.")
     if len(names) < n_conditions:
         raise SchemaError(
             f"Expected at least {n_conditions} conditions, a control and an adapted one, got "
@@ -84,7 +89,7 @@ def read_tuning(data: Any, control: Any = None, n_conditions: int = 2) -> Tuning
     curve = response[..., 0].mean(axis=0)
     height = np.ptp(curve, axis=1)
     flat = height <= 1e-12 * max(np.abs(curve).max(), 1e-300)
-    if flat.any():
+    if preferred is None and flat.any():
         units = np.asarray(data["unit"].values)[flat] if "unit" in data.coords else flat.nonzero()
         raise SchemaError(
             f"Expected units tuned to the stimulus in the control condition, got the same response "
@@ -99,11 +104,10 @@ def read_tuning(data: Any, control: Any = None, n_conditions: int = 2) -> Tuning
                 "Expected response_se > 0 and finite everywhere, got others: a response without "
                 "an error needs more trials, or drop response_se."
             )
-    preferred = (
-        np.asarray(data["preferred"].values, float)
-        if "preferred" in data.coords
-        else preferred_stimulus(curve, stimulus, period)
-    )
+    if preferred is None and "preferred" in data.coords:
+        preferred = np.asarray(data["preferred"].values, float)
+    elif preferred is None:
+        preferred = preferred_stimulus(curve, stimulus, period)
     return Tuning(response, error, _probability(data), preferred, stimulus, period, order)
 
 

@@ -12,6 +12,7 @@ from scipy.optimize import least_squares
 from neurokit_sdr.analysis.gain_control import equations, kernels
 from neurokit_sdr.analysis.gain_control.circuits import adaptor_ensemble, circuit_dataset
 from neurokit_sdr.analysis.gain_control.data import (
+    DIMS,
     Tuning,
     check_probability,
     read_tuning,
@@ -19,7 +20,7 @@ from neurokit_sdr.analysis.gain_control.data import (
 from neurokit_sdr.core import results
 from neurokit_sdr.core.arguments import check_number, check_whole
 from neurokit_sdr.core.errors import ParameterError, SchemaError
-from neurokit_sdr.core.estimator import Estimator, Interval, Options
+from neurokit_sdr.core.estimator import Estimator, Interval, Options, Tags
 from neurokit_sdr.core.progress import progress_bar
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
 
@@ -75,10 +76,10 @@ class RecurrentGainControl(Estimator):
     Attributes
     ----------
     result_ : xarray.Dataset
-        ``alpha``, ``gamma``, ``recurrence`` (strength; eigenvalue of W of largest size),
+        ``alpha()``, ``gamma()``, ``recurrence()`` (the eigenvalue of W of largest size),
         ``drive(unit, stimulus)`` (mean over sessions), ``weight(target, source)``,
         ``gain(session, unit, condition)``, ``probability(stimulus)`` of the control ensemble,
-        ``start_loss(start)`` of every start of the search; coordinates ``preferred(unit)``.
+        ``start_loss(start)`` of every start of the search; coordinate ``preferred(unit)``.
 
     Raises
     ------
@@ -111,6 +112,7 @@ class RecurrentGainControl(Estimator):
     True
     """
 
+    tags = Tags(kind="tuning", samples="session")
     _allowed: ClassVar[dict[str, Any]] = {
         "gain_on": Options("drive", "total"),
         "decoder": Options("inverse", "identity"),
@@ -185,19 +187,16 @@ class RecurrentGainControl(Estimator):
             if best.success
             else "search did not converge: alpha, gamma and recurrence may trade off in these data"
         )
-        self.result_ = results.stamp(
-            result,
-            estimator=type(self).__name__,
-            parameters=self.get_params(),
-            seed=seed,
-            status=status,
-            fingerprint=results.fingerprint(data),
-        )
-        self._warn_unless_converged(status)
-        return self
+        return self._finish(result, seed=seed, status=status, fingerprint=results.fingerprint(data))
 
     def predict(self, data: xr.Dataset) -> xr.Dataset:
         """Predict every condition from the control responses and the ensembles alone.
+
+        Parameters
+        ----------
+        data
+            As for :meth:`fit`, with the same units; responses but those of the first condition are
+            not read.
 
         Returns
         -------
@@ -205,7 +204,7 @@ class RecurrentGainControl(Estimator):
             ``response(session, unit, stimulus, condition)`` and ``gain(session, unit, condition)``.
         """
         fitted = self._check_fitted()
-        tuning = read_tuning(data, n_conditions=1)
+        tuning = read_tuning(data, n_conditions=1, preferred=fitted["preferred"].values)
         if not np.array_equal(data["unit"], fitted["unit"]):
             raise SchemaError(
                 f"Expected the units of the fit, {fitted['unit'].values[:5].tolist()} and on, got "
@@ -218,25 +217,26 @@ class RecurrentGainControl(Estimator):
             float(fitted["gamma"]),
             _strength(fitted["weight"].values),
         )
-        coords = {str(d): data[d] for d in data.dims if d in data.coords and d != "condition"}
-        return xr.Dataset(
-            {
-                "response": (("session", "unit", "stimulus", "condition"), response),
-                "gain": (("session", "unit", "condition"), gain, {"units": "1"}),
-            },
-            coords=coords | {"condition": tuning.conditions},
-        ).sel(condition=data["condition"].values)
+        labelled = data["response"].transpose(*DIMS).sel(condition=tuning.conditions)
+        gains = labelled.isel(stimulus=0, drop=True).copy(data=gain).rename("gain")
+        out = xr.Dataset({"response": labelled.copy(data=response), "gain": gains})
+        return out.sel(condition=data["condition"].values)
 
     def score(self, data: xr.Dataset) -> float:
         """Share of the change with adaptation that is predicted: 1 is all, 0 no better than none.
 
         One minus the squared error of the conditions other than the control, over that of the
         prediction that they equal the control.
+
+        Parameters
+        ----------
+        data
+            As for :meth:`predict`.
         """
         self._check_fitted()
-        tuning = read_tuning(data)
-        names = tuning.conditions
-        predicted = self.predict(data).sel(condition=names)["response"].values
+        said = self.predict(data)
+        tuning = read_tuning(data, preferred=self.result_["preferred"].values)
+        predicted = said.sel(condition=tuning.conditions)["response"].transpose(*DIMS).values
         error = ((tuning.response - predicted)[..., 1:] ** 2).sum()
         change = ((tuning.response[..., 1:] - tuning.response[..., :1]) ** 2).sum()
         return float(1 - error / max(float(change), 1e-300))
@@ -305,6 +305,11 @@ class RecurrentGainControl(Estimator):
             ``drive(unit, stimulus)``, ``weight(target, source)``, ``alpha``, ``gamma``,
             ``probability(stimulus)`` of the control ensemble, coordinate ``preferred(unit)``.
         """
+        if not isinstance(parameters, xr.Dataset):
+            raise SchemaError(
+                f"Expected a Dataset of parameters, got {type(parameters).__name__}: make one with "
+                f"nks.analysis.gain_circuit."
+            )
         missing = [
             name
             for name in ("drive", "weight", "alpha", "gamma", "probability", "preferred")
@@ -317,17 +322,9 @@ class RecurrentGainControl(Estimator):
             )
         check_probability(parameters["probability"].values)
         equations.check_stable(parameters["weight"].values)
-        model = cls(**json.loads(parameters.attrs.get("parameters", "{}")))
-        model._check_params()
-        model.result_ = results.stamp(
-            parameters,
-            estimator=cls.__name__,
-            parameters=model.get_params(),
-            seed=int(parameters.attrs.get("seed", 0)),
-            status=str(parameters.attrs.get("status", "known parameters")),
-            fingerprint=results.fingerprint(parameters),
-        )
-        return model
+        named = json.loads(parameters.attrs.get("parameters", "{}"))
+        cls(**named)._check_params()
+        return cls._known(parameters, **named)
 
     def equilibrium(self, probability: xr.DataArray) -> xr.Dataset:
         """The gains that a circuit settles at in an ensemble, and its responses.
@@ -378,9 +375,13 @@ class RecurrentGainControl(Estimator):
         return out if names else out.isel(condition=0, drop=True)
 
     def respond(self, gain: xr.DataArray | None = None) -> xr.DataArray:
-        """The steady response to every stimulus with given gains (None: 1), ``(unit, stimulus)``.
+        """The steady response to every stimulus with given gains, ``(unit, stimulus)``.
 
-        ``gain`` has dims ``(unit,)``, or one more such as ``condition`` or ``time``.
+        Parameters
+        ----------
+        gain
+            ``(unit,)``, or with one more dim such as ``condition`` or ``time``, which the response
+            then has too. None is 1.
         """
         fitted = self._check_fitted()
         if gain is None:
