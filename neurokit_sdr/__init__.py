@@ -29,7 +29,8 @@ _ROOMS = (
 )
 _FUNCTIONS = {
     "bin_spikes": "neurokit_sdr.preprocessing.binning",
-    "concat_trials": "neurokit_sdr.preprocessing.binning",
+    "concat_trials": "neurokit_sdr.preprocessing.trials",
+    "split_at_gaps": "neurokit_sdr.preprocessing.trials",
     "bin_signal": "neurokit_sdr.preprocessing.signals",
     "epoch": "neurokit_sdr.preprocessing.signals",
     "bandpass": "neurokit_sdr.preprocessing.signals",

@@ -238,6 +238,85 @@ def evoked_datasets(draw: Any, max_channels: int = 3, max_samples: int = 6) -> x
 
 
 @st.composite
+def stimulus_datasets(draw: Any) -> xr.Dataset:
+    """Frames over time, conditions of trials, a covariate: one of them at least."""
+    size, trials = draw(st.integers(1, 5)), draw(st.integers(1, 4))
+    parts = draw(st.sets(st.sampled_from(["frame", "condition", "contrast"]), min_size=1))
+    stimulus = xr.Dataset(attrs=draw(attributes))
+    if parts & {"frame", "contrast"}:
+        time = np.cumsum(np.arange(1, size + 1) / 60.0)
+        stimulus = stimulus.assign_coords(time=("time", time, {"units": "s"}))
+    if "frame" in parts:
+        dtype = draw(st.sampled_from([np.uint8, np.float32]))
+        pixels = np.arange(size * 6, dtype=dtype).reshape(size, 2, 3)
+        stimulus["frame"] = (("time", "y", "x"), pixels, {"units": "1"})
+    if "contrast" in parts:
+        stimulus["contrast"] = ("time", np.linspace(0, 1, size), {"units": "1"})
+    if "condition" in parts:
+        named = draw(st.lists(plain_text, min_size=trials, max_size=trials))
+        stimulus["condition"] = draw(
+            st.sampled_from(
+                [
+                    ("trial", np.array(named, dtype=np.str_)),
+                    ("trial", np.arange(trials) * 30.0, {"units": "deg"}),
+                    ("trial", np.arange(trials) % 2, {"units": "1"}),
+                ]
+            )
+        )
+    return stimulus
+
+
+@st.composite
+def tuning_datasets(draw: Any, max_units: int = 4, max_stimuli: int = 5) -> xr.Dataset:
+    """Responses to each stimulus in each condition, with gaps, errors and ensembles or not."""
+    shape = (
+        draw(st.integers(1, 3)),
+        draw(st.integers(1, max_units)),
+        draw(st.integers(1, max_stimuli)),
+        draw(st.integers(1, 3)),
+    )
+    dims = ("session", "unit", "stimulus", "condition")
+    dtype = draw(st.sampled_from([np.float32, np.float64]))
+    response = (np.arange(np.prod(shape), dtype=dtype) / 3).reshape(shape)
+    stimulus: tuple[Any, ...] = ("stimulus", np.array([f"s{k}" for k in range(shape[2])]))
+    if draw(st.booleans()):
+        stimulus = ("stimulus", np.arange(shape[2]) * 30.0 - 90, {"units": "deg"})
+    tuning = xr.Dataset(
+        {"response": (dims, response, {"units": "Hz"})},
+        coords={
+            "unit": ("unit", draw(unit_ids(shape[1]))),
+            "stimulus": stimulus,
+            "condition": ("condition", np.array([f"c{k}" for k in range(shape[3])])),
+        },
+        attrs=draw(attributes),
+    )
+    if draw(st.booleans()):
+        tuning["response"].values[0, 0] = np.nan
+    if draw(st.booleans()):
+        tuning["response_se"] = (dims, np.sqrt(response), {"units": "Hz"})
+    each = draw(st.sampled_from([None, dims[2:], (dims[0], *dims[2:])]))
+    if each is not None:
+        size = tuple(shape[dims.index(d)] for d in each)
+        weight = np.random.default_rng(draw(st.integers(0, 99))).random(size) + 0.1
+        share = weight / weight.sum(axis=-2, keepdims=True)
+        tuning["probability"] = (each, share.astype(dtype), {"units": "1"})
+    return tuning
+
+
+@st.composite
+def animal_trees(draw: Any) -> xr.DataTree:
+    """Spikes of several animals, whose labels name the same neurons; some have none."""
+    animals = draw(st.lists(names, min_size=1, max_size=3, unique=True))
+    groups = {}
+    for animal in animals:
+        spikes = draw(spike_datasets())
+        known = ["AVAL", "AVAR", "RIML", "RIMR"][: spikes.sizes["unit"]]
+        label = [name if draw(st.booleans()) else "" for name in known]
+        groups[f"/animals/{animal}/spikes"] = spikes.assign_coords(label=("unit", label))
+    return xr.DataTree.from_dict(groups)
+
+
+@st.composite
 def session_trees(draw: Any) -> xr.DataTree:
     """Spikes and whatever may have been recorded with them."""
     spikes = draw(spike_datasets())

@@ -6,7 +6,7 @@ layout ``([trial,] time, unit)`` taken apart and put together again.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -33,13 +33,15 @@ class Sequences(NamedTuple):
     observed: np.ndarray
 
 
-def flatten(data: xr.Dataset) -> Sequences:
-    """Take labelled counts apart.
+def check_counts(data: Any) -> xr.Dataset:
+    """Return labelled counts that hold something that models can be fitted to.
+
+    This is the one check of counts; what comes after it may rely on them.
 
     Raises
     ------
     SchemaError
-        If the data break the schema, hold no bins or no observed bin, or are not whole counts.
+        If the data break the schema, hold no bins or no bin to score, or are not whole counts.
     """
     schema.check(data, "counts")
     lengths = schema.trial_lengths(data)
@@ -48,23 +50,45 @@ def flatten(data: xr.Dataset) -> Sequences:
             f"Expected at least one bin and one unit, got {schema.describe(data)} with sizes "
             f"{dict(data.sizes)}: is the recording empty?"
         )
-    inside = np.arange(data.sizes["time"]) < lengths[:, None]
-    count = np.asarray(data["count"].values)
-    counts = count.reshape(len(lengths), -1, count.shape[-1])[inside].astype(np.float64)
-    observed = schema.observed_bins(data).reshape(inside.shape)[inside]
-    if not observed.any():
+    valid = schema.valid_bins(data)
+    if not valid.any():
         raise SchemaError(
             "Expected at least one observed bin, got a mask 'observed' that is false everywhere: "
             "it must be true where the data can be used."
         )
-    counts[~observed] = 0.0
-    if not np.isfinite(counts).all() or (counts < 0).any() or (counts != np.round(counts)).any():
+    if not schema.scored_bins(data).any():
+        raise SchemaError(
+            "Expected at least one bin to fit or score, got a mask 'context' that is true in all "
+            "observed ones: it marks the past that trials were cut out with."
+        )
+    used = np.asarray(data["count"].values)[valid]
+    whole = np.isfinite(used) & (used >= 0)
+    if used.dtype.kind == "f":
+        whole &= used == np.round(used)
+    if not whole.all():
         raise SchemaError(
             "Expected whole, finite spike counts >= 0, got fractions, negative values or NaN: use "
             "nks.bin_spikes, and mark missing bins with a boolean variable 'observed(time)'."
         )
+    return data
+
+
+def flatten(data: xr.Dataset) -> Sequences:
+    """Take labelled counts apart, checked by :func:`check_counts`."""
+    check_counts(data)
+    observed = flatten_bins(schema.observed_bins(data), data)
+    count = np.asarray(data["count"].values)
+    counts = flatten_bins(count, data).astype(np.float64)
+    counts[~observed] = 0.0
     # A trial without bins is no sequence: unique drops where it would begin.
-    return Sequences(counts, np.unique(np.concatenate([[0], np.cumsum(lengths)])), observed)
+    starts = np.unique(np.concatenate([[0], np.cumsum(schema.trial_lengths(data))]))
+    return Sequences(counts, starts, observed)
+
+
+def flatten_bins(values: np.ndarray, data: xr.Dataset) -> np.ndarray:
+    """Values of shape ``([trial,] time, ...)`` one behind the other, as :func:`flatten` does."""
+    inside = _inside(data)
+    return values.reshape(*inside.shape, *values.shape[data["count"].ndim - 1 :])[inside]
 
 
 def unflatten(values: np.ndarray, data: xr.Dataset, fill: float) -> np.ndarray:
@@ -79,13 +103,17 @@ def unflatten(values: np.ndarray, data: xr.Dataset, fill: float) -> np.ndarray:
     fill
         What stands beyond a trial's end.
     """
-    lengths = schema.trial_lengths(data)
-    inside = np.arange(data.sizes["time"]) < lengths[:, None]
+    inside = _inside(data)
     if "trial" not in data["count"].dims:
         inside = inside[0]
     out = np.full((*inside.shape, *values.shape[1:]), fill, dtype=values.dtype)
     out[inside] = values
     return out
+
+
+def _inside(data: xr.Dataset) -> np.ndarray:
+    """Which bins lie inside a trial, shape (trial, time); one trial where there is no such dim."""
+    return np.arange(data.sizes["time"]) < schema.trial_lengths(data)[:, None]
 
 
 def time_coords(data: xr.Dataset) -> dict[str, xr.Variable]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import numbers
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core import schema
+from neurokit_sdr.core.arguments import check_number, check_whole
 from neurokit_sdr.core.errors import MissingDependencyError, ParameterError, SchemaError
 
 #: A duration that falls short of a whole number of bins by less than this share of a bin is whole:
 #: 0.3 s / 0.1 s is 2.9999999999999996 in floating point.
 _WHOLE_BIN = 1e-6
+#: Of the variables that binning makes.
+_NAMES = ("count", "time", "trial_length", "observed", "context")
+_SECONDS = "it is in seconds, and 0.02 is usual"
 
 
 def bin_spikes(
@@ -22,6 +24,7 @@ def bin_spikes(
     bin_size: float,
     trials: xr.Dataset | xr.DataTree | np.ndarray | None = None,
     *,
+    context: float = 0.0,
     chunks: int | None = None,
 ) -> xr.Dataset:
     r"""Count spikes in bins of equal width.
@@ -42,6 +45,8 @@ def bin_spikes(
         None bins the whole recording. Otherwise the trials: a Dataset or DataTree group with
         ``start_time(trial)`` and ``stop_time(trial)``, or an array of shape (trial, 2), in
         seconds. Trials may differ in length and overlap; time then runs from each trial's start.
+    context
+        Seconds before each trial that models may read as its past, rounded to whole bins.
     chunks
         Bins (trials, where there are any) per dask chunk; None counts at once.
 
@@ -50,13 +55,17 @@ def bin_spikes(
     xarray.Dataset
         ``count(time, unit)``, or ``count(trial, time, unit)`` with ``trial_length(trial)`` in
         bins; beyond a trial's length counts are 0 and carry no information. Coordinates: ``time``
-        (bin centre, s), ``unit`` and everything known per unit, and the trials' own columns.
+        (bin centre, s), ``unit`` and everything known per unit, and the trials' own columns. With
+        a context, trials begin with its bins, at negative times; ``context(time)`` is true there:
+        they are read as the past, and neither fitted nor scored. Where the recording does not
+        reach so far back, ``observed(trial, time)`` is false.
 
     Raises
     ------
     ParameterError
-        If ``bin_size`` is not a positive number, or longer than the recording or a trial, or
-        ``chunks`` is not a positive whole number.
+        If ``bin_size`` is not a positive number, or longer than the recording or a trial,
+        ``context`` is not a number >= 0, or asked for without trials, or ``chunks`` is not a
+        positive whole number.
     SchemaError
         If the spikes break the schema, or a trial reaches outside the recording.
 
@@ -70,8 +79,15 @@ def bin_spikes(
            [1, 0]], dtype=int32)
     """
     spikes = schema.select(session, "spikes")
-    width = _check_bin_size(bin_size)
-    _check_chunks(chunks)
+    width = check_number("bin_size", bin_size, 0, open_low=True, hint=_SECONDS)
+    lead = round(check_number("context", context, 0) / width)
+    if lead and trials is None:
+        raise ParameterError(
+            f"Expected context together with trials, got {context!r} s and the whole recording, "
+            f"which has no past: leave it out, or give the trials."
+        )
+    if chunks is not None:
+        check_whole("chunks", chunks, 1, hint="a number of bins (or trials), or None")
     start, stop = float(spikes.attrs["t_start"]), float(spikes.attrs["t_stop"])
     per_unit = {name: c.variable for name, c in spikes.coords.items() if set(c.dims) <= {"unit"}}
     attrs = {"bin_size": width, "t_start": start, "t_stop": stop}
@@ -106,8 +122,9 @@ def bin_spikes(
                 f"Expected at least one trial, each of at least one bin of {width:g} s, got "
                 f"{length.size} trials, {int((length == 0).sum())} of them shorter."
             )
+        length += lead
         n_bins = int(np.max(length))
-        blocks = [(b, 0, int(n)) for b, n in zip(begin, length, strict=True)]
+        blocks = [(b, -lead, int(n)) for b, n in zip(begin, length, strict=True)]
         count = _count(times, units, n_units, width, blocks, stop, lazy)
         if lazy:
             array = _dask().array
@@ -118,13 +135,13 @@ def bin_spikes(
             for row, c in zip(data, count, strict=True):
                 row[: c.shape[0]] = c
         dims = ("trial", "time", "unit")
-        time = (np.arange(n_bins) + 0.5) * width
+        time = (np.arange(-lead, n_bins - lead) + 0.5) * width
         extra = {
             str(name): (v.dims, v.values, v.attrs)
             for name, v in intervals.variables.items()
             if v.dims == ("trial",)
         }
-        taken = sorted(set(extra) & {"count", "time", "trial_length", *map(str, per_unit)})
+        taken = sorted(set(extra) & {*_NAMES, *map(str, per_unit)})
         if taken:
             raise SchemaError(
                 f"Expected trial columns with names of their own, got {taken}, which the counts "
@@ -138,108 +155,12 @@ def bin_spikes(
     if extra:
         binned = binned.assign_coords(extra)
         binned["trial_length"] = (("trial",), length, {"units": "1", "long_name": "bins in trial"})
+    if lead:
+        binned["context"] = ("time", np.arange(n_bins) < lead)
+        recorded = begin[:, None] + time - width / 2 >= start - _WHOLE_BIN * width
+        if not recorded.all():
+            binned["observed"] = (("trial", "time"), recorded)
     return binned
-
-
-def concat_trials(sessions: Sequence[xr.Dataset]) -> xr.Dataset:
-    """Put binned sessions of the same units behind one another as trials of their own lengths.
-
-    Models treat trials as independent, so this is how several sessions, or the blocks of one, go
-    into one fit.
-
-    Parameters
-    ----------
-    sessions
-        Datasets of ``count(time, unit)`` or ``count(trial, time, unit)`` with the same ``unit`` and
-        ``bin_size``.
-
-    Returns
-    -------
-    xarray.Dataset
-        ``count(trial, time, unit)``, ``trial_length(trial)`` and, where any input has it,
-        ``observed(trial, time)``. Coordinates: ``unit`` and all that is known per unit;
-        ``session(trial)``, which input each came from; ``first_bin(trial)``, the time of its first
-        bin there, in s. Other variables are left out.
-
-    Raises
-    ------
-    SchemaError
-        If units or bin sizes differ, or there is nothing to join.
-    """
-    if not sessions:
-        raise SchemaError("Expected at least one binned session, got none.")
-    checked = [schema.check(s, "counts") for s in sessions]
-    first = checked[0]
-    for number, other in enumerate(checked):
-        if not np.array_equal(other["unit"].values, first["unit"].values):
-            raise SchemaError(
-                f"Expected every session to have the same units, got others in session {number}: "
-                f"select the shared ones with .sel(unit=...) first."
-            )
-        if not np.isclose(other.attrs["bin_size"], first.attrs["bin_size"], rtol=1e-9):
-            raise SchemaError(
-                f"Expected one bin_size, got {first.attrs['bin_size']} and "
-                f"{other.attrs['bin_size']} s: bin every session alike."
-            )
-    rows: list[np.ndarray] = []
-    masks: list[np.ndarray] = []
-    origin: list[int] = []
-    begin: list[float] = []
-    for number, data in enumerate(checked):
-        counts = np.asarray(data["count"].values)
-        clock = np.asarray(data["time"].values)
-        observed = schema.observed_bins(data)
-        if counts.ndim == 2:
-            counts, observed = counts[None], observed[None]
-        for trial, length in enumerate(schema.trial_lengths(data)):
-            rows.append(counts[trial, :length])
-            masks.append(observed[trial, :length])
-            origin.append(number)
-            begin.append(float(clock[0]) if len(clock) else np.nan)
-    if not rows:
-        raise SchemaError(
-            f"Expected at least one trial in the sessions to join, got none in {len(checked)} of "
-            f"them."
-        )
-    length = np.array([len(r) for r in rows], dtype=np.int64)
-    # Counts with missing values are floats; joined to whole numbers they stay so.
-    kind = np.result_type(*{r.dtype for r in rows})
-    count = np.zeros((len(rows), length.max(), first.sizes["unit"]), dtype=kind)
-    observed = np.ones(count.shape[:2], dtype=bool)
-    for trial, (row, mask) in enumerate(zip(rows, masks, strict=True)):
-        count[trial, : len(row)] = row
-        observed[trial, : len(row)] = mask
-    width = float(first.attrs["bin_size"])
-    joined = xr.Dataset(
-        {
-            "count": (("trial", "time", "unit"), count, dict(first["count"].attrs)),
-            "trial_length": (("trial",), length, {"units": "1", "long_name": "bins in trial"}),
-        },
-        coords={
-            "time": ("time", (np.arange(length.max()) + 0.5) * width, {"units": "s"}),
-            "session": ("trial", np.array(origin)),
-            "first_bin": ("trial", np.array(begin), {"units": "s"}),
-        },
-        attrs={"bin_size": width},
-    ).assign_coords({n: c.variable for n, c in first.coords.items() if set(c.dims) <= {"unit"}})
-    if not observed.all():
-        joined["observed"] = (("trial", "time"), observed)
-    return joined
-
-
-def _check_bin_size(bin_size: float) -> float:
-    number = isinstance(bin_size, numbers.Real) and not isinstance(bin_size, bool)
-    if not number or not np.isfinite(bin_size) or bin_size <= 0:
-        raise ParameterError(f"Expected bin_size > 0 in seconds, got {bin_size!r}: 0.02 is usual.")
-    return float(bin_size)
-
-
-def _check_chunks(chunks: int | None) -> None:
-    whole = isinstance(chunks, numbers.Integral) and not isinstance(chunks, bool)
-    if chunks is not None and not (whole and chunks > 0):
-        raise ParameterError(
-            f"Expected chunks to be a number of bins (or trials) >= 1 or None, got {chunks!r}."
-        )
 
 
 def _check_trials(trials: Any, start: float, stop: float) -> xr.Dataset:

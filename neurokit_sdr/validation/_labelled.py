@@ -44,7 +44,7 @@ def variable_of(data: Any, name: str) -> xr.DataArray:
 
 
 def masked_counts(counts: Any) -> xr.DataArray:
-    """Counts as floats, NaN beyond the trials' ends and where nothing was observed."""
+    """Counts as floats; NaN beyond a trial, where nothing was observed, and in its context."""
     if isinstance(counts, xr.DataArray):
         counts = counts.to_dataset(name="count")
         if not {"time", "unit"} <= set(counts["count"].dims):
@@ -55,7 +55,7 @@ def masked_counts(counts: Any) -> xr.DataArray:
         counts = counts.transpose(*order, ...)
     else:
         schema.check(counts, "counts")
-    valid = schema.valid_bins(counts)
+    valid = schema.scored_bins(counts)
     count = counts["count"].astype(np.float64)
     return count.where(xr.DataArray(valid, dims=count.dims[:-1]))
 

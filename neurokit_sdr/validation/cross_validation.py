@@ -16,7 +16,7 @@ from neurokit_sdr.core.errors import ConvergenceWarning, ParameterError, SchemaE
 from neurokit_sdr.core.estimator import Estimator, Interval
 from neurokit_sdr.core.parallel import map_tasks
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
-from neurokit_sdr.preprocessing.binning import concat_trials
+from neurokit_sdr.preprocessing.trials import concat_trials
 
 
 class Fold(NamedTuple):

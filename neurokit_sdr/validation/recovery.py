@@ -140,6 +140,6 @@ def _true_rates(truth: xr.Dataset | xr.DataArray) -> xr.DataArray:
         raise SchemaError(f"Expected true rates with dims ([trial,] time, unit), got {rate.dims}.")
     rate = rate.transpose(*(d for d in ("trial", "time", "unit") if d in rate.dims))
     if isinstance(truth, xr.Dataset) and "count" in truth:
-        valid = schema.valid_bins(schema.check(truth, "counts"))
+        valid = schema.scored_bins(schema.check(truth, "counts"))
         rate = rate.where(xr.DataArray(valid, dims=truth["count"].dims[:-1]))
     return rate.astype(np.float64)

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import xarray as xr
 from hypothesis import given, settings
-from strategies import count_datasets, spike_datasets
+from strategies import (
+    animal_trees,
+    count_datasets,
+    series_datasets,
+    spike_datasets,
+    stimulus_datasets,
+    tuning_datasets,
+)
 
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.errors import NeurokitError, SchemaError
@@ -75,6 +82,25 @@ def intervals(start, stop, dim="trial") -> xr.Dataset:
             "stop_time": (dim, np.array(stop, float), {"units": "s"}),
         }
     )
+
+
+def behavior(time=(0.0, 0.1, 0.2)) -> xr.Dataset:
+    return xr.Dataset(
+        {"position": (("time", "space"), np.ones((len(time), 2)), {"units": "m"})},
+        coords={"time": ("time", np.array(time), {"units": "s"}), "space": ["x", "y"]},
+    )
+
+
+def tuning(**changes) -> xr.Dataset:
+    """One session, two units, three orientations in two ensembles."""
+    dims = ("session", "unit", "stimulus", "condition")
+    response = changes.pop("response", np.ones((1, 2, 3, 2)))
+    orientation = changes.pop("stimulus", ("stimulus", [-60.0, 0.0, 60.0], {"units": "deg"}))
+    data = xr.Dataset(
+        {"response": (dims, response, {"units": "Hz"})},
+        coords={"unit": ["a", "b"], "stimulus": orientation, "condition": ["uniform", "biased"]},
+    )
+    return data.assign(changes)
 
 
 def changed(data: xr.Dataset, name: str, values) -> xr.Dataset:
@@ -150,6 +176,9 @@ def test_every_required_variable_is_required(kind):
         "patterns": xr.Dataset(
             {"pattern": (("item", "cell"), [[True, False]])}, {"cell": ["a", "b"]}
         ),
+        "behavior": behavior(),
+        "stimulus": xr.Dataset({"condition": ("trial", ["left", "right"])}),
+        "tuning": tuning(),
     }[kind]
     schema.check(good, kind)
     for name, variable in schema.KINDS[kind].variables.items():
@@ -327,3 +356,126 @@ def test_select_asks_which_of_several_planes():
     with pytest.raises(SchemaError, match=r"got 2 .*'/calcium/plane1'.*choose one"):
         schema.select(session, "calcium")
     assert schema.select(session["/calcium/plane1"], "calcium").sizes["time"] == 3
+
+
+# -- behaviour, stimuli, tuning, animals --------------------------------------------------------
+
+
+@given(series_datasets(), stimulus_datasets(), tuning_datasets(), animal_trees())
+@settings(max_examples=25, deadline=None)
+def test_what_was_done_shown_and_answered_passes(behaviour, stimulus, tuned, tree):
+    assert schema.check(behaviour, "behavior") is behaviour
+    assert schema.check(stimulus, "stimulus") is stimulus
+    assert schema.check(tuned, "tuning") is tuned
+    found = schema.animals(tree, "spikes")
+    assert list(found) == list(tree["/animals"].children)
+    for name, spikes in found.items():
+        xr.testing.assert_identical(spikes, tree[f"/animals/{name}/spikes"].to_dataset())
+        xr.testing.assert_identical(spikes, schema.select(tree[f"/animals/{name}"], "spikes"))
+
+
+def test_sessions_hold_the_new_kinds_in_groups_of_their_own():
+    parts = {"/behavior": behavior(), "/tuning": tuning()}
+    session = xr.DataTree.from_dict(parts)
+    for group, data in parts.items():
+        xr.testing.assert_identical(schema.select(session, group.strip("/")), data)
+
+
+def test_wrong_behaviour():
+    refused(behavior().rename(time="sample"), "behavior", "'position'", "rename")
+    refused(behavior().drop_vars("position"), "behavior", "over 'time'", "any covariate")
+    refused(behavior().drop_vars("time"), "behavior", "coordinate 'time' in seconds")
+    refused(behavior([0, 1, 2]), "behavior", "int64")
+    # Trackers stutter: what needs times that rise asks for them.
+    schema.check(behavior([0.0, 0.0, 0.1]), "behavior")
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (xr.Dataset(), ["'time' or 'trial'", "frame(time, y, x)"]),
+        (xr.Dataset({"frame": (("time", "x", "y"), np.ones((2, 3, 4)))}), ["'frame'", "transpose"]),
+        (xr.Dataset({"frame": (("time", "y", "x"), np.ones((2, 3, 4)))}), ["coordinate 'time'"]),
+        (xr.Dataset({"condition": ("trial", [0.0, 90.0])}), ["'condition'", "units", "'deg'"]),
+        (
+            xr.Dataset({"condition": ("trial", [0.0, np.nan], {"units": "deg"})}),
+            ["'condition'", "1 NaN", "blank"],
+        ),
+    ],
+)
+def test_wrong_stimuli(data, says):
+    refused(data, "stimulus", *says)
+
+
+TUNED = ("session", "unit", "stimulus", "condition")
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (tuning().drop_vars("unit"), ["coordinate 'unit'"]),
+        (tuning().assign_coords(unit=["a", "a"]), ["unique", "'a'"]),
+        (tuning().drop_vars("stimulus"), ["coordinate 'stimulus'"]),
+        (tuning().drop_vars("condition"), ["coordinate 'condition'"]),
+        (tuning().assign_coords(condition=["u", "u"]), ["condition once", "'u'"]),
+        (tuning(stimulus=("stimulus", [0.0, 0.0, 1.0], {"units": "deg"})), ["stimulus once"]),
+        (tuning(stimulus=("stimulus", [0.0, 1.0, 2.0])), ["'stimulus'", "units"]),
+        (tuning(response=np.full((1, 2, 3, 2), np.inf)), ["12 infinite"]),
+        (tuning(response_se=(TUNED, np.full((1, 2, 3, 2), -1.0))), ["standard errors", "-1"]),
+        (
+            tuning(probability=(("stimulus", "condition"), np.full((3, 2), 0.3), {"units": "1"})),
+            ["sums to 1", "0.9", ".sum('stimulus')"],
+        ),
+        (
+            tuning(
+                probability=(
+                    ("stimulus", "condition"),
+                    [[1.5, 0.0], [-0.5, 0.5], [0.0, 0.5]],
+                    {"units": "1"},
+                )
+            ),
+            [">= 0", "-0.5"],
+        ),
+        (
+            tuning(
+                probability=(("stimulus", "condition"), np.full((3, 2), np.nan), {"units": "1"})
+            ),
+            ["sums to 1", "nan"],
+        ),
+    ],
+)
+def test_wrong_tuning(data, says):
+    refused(data, "tuning", *says)
+
+
+def test_a_unit_that_a_session_lacks_has_no_response():
+    response = np.ones((1, 2, 3, 2))
+    response[0, 1] = np.nan
+    error = np.where(np.isnan(response), np.nan, 0.1)
+    assert schema.check(tuning(response=response, response_se=(TUNED, error)), "tuning")
+
+
+def test_animals_need_labels_that_name_a_neuron_once():
+    named = spikes().assign_coords(label=("unit", ["AVA", ""]))
+    whole = xr.DataTree.from_dict({"/animals/w/spikes": named, "/animals/v/spikes": named})
+    assert list(schema.animals(whole, "spikes")) == ["w", "v"]
+    for tree, says in (
+        (xr.DataTree.from_dict({"/spikes": named}), "/animals/NAME"),
+        (spikes(), "/animals/NAME"),
+        (xr.DataTree.from_dict({"/animals": xr.Dataset()}), "at least one animal"),
+        (xr.DataTree.from_dict({"/animals/w/spikes": spikes()}), "coordinate 'label'"),
+        (
+            xr.DataTree.from_dict(
+                {"/animals/w/spikes": named.assign_coords(label=("unit", ["AVA", "AVA"]))}
+            ),
+            "'AVA'.*more than once",
+        ),
+        (xr.DataTree.from_dict({"/animals/w/trials": intervals([0], [1])}), "/spikes group"),
+    ):
+        with pytest.raises(SchemaError, match=says):
+            schema.animals(tree, "spikes")
+    with pytest.raises(SchemaError, match=r"one animal, got 2.*'/animals/w'"):
+        schema.select(whole, "spikes")
+    other = named.rename(label="unit_name")
+    tree = xr.DataTree.from_dict({"/animals/w/spikes": other})
+    assert schema.animals(tree, "spikes", label="unit_name")["w"].sizes["unit"] == 2

@@ -307,7 +307,7 @@ def test_hopeless_data_are_refused():
     with pytest.raises(SchemaError, match="or the 9 held-in ones of them"):
         fit.predict(data.isel(unit=slice(8)))
     with pytest.raises(SchemaError, match="bin the data alike"):
-        fit.predict(data.assign_attrs(bin_size=0.01))
+        fit.predict(data.drop_vars("time").assign_attrs(bin_size=0.01))
 
 
 def test_hyper_parameters_that_the_data_rule_out():
@@ -320,7 +320,7 @@ def test_hyper_parameters_that_the_data_rule_out():
 
 
 def test_wide_bins_have_kernels_of_their_own():
-    data = trials(n_trials=4).assign_attrs(bin_size=1.0)
+    data = trials(n_trials=4).drop_vars("time").assign_attrs(bin_size=1.0)
     assert Smoothing().fit(data, rng=0, progress=False).result_.attrs["smoothing"] >= 0.5
 
 

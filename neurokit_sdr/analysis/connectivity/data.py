@@ -9,15 +9,17 @@ import xarray as xr
 
 from neurokit_sdr.analysis.connectivity.lags import Trains
 from neurokit_sdr.core import schema
-from neurokit_sdr.core.counts import Sequences, flatten
+from neurokit_sdr.core.counts import Sequences, flatten, flatten_bins
 from neurokit_sdr.core.errors import SchemaError
 
 
 def counts_of(counts: Any) -> tuple[Sequences, np.ndarray]:
     """Checked counts of all trials behind one another, and the unit ids."""
-    sequences = flatten(schema.check(counts, "counts"))
+    sequences = flatten(counts)
     _check_two(counts)
-    return sequences, counts["unit"].values
+    # The past that trials were cut out with may be another trial: it counts once, there.
+    scored = flatten_bins(schema.scored_bins(counts), counts)
+    return sequences._replace(observed=scored), counts["unit"].values
 
 
 def spikes_of(data: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:

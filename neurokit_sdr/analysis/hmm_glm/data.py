@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import xarray as xr
 from scipy.sparse import csr_array
 from scipy.special import gammaln
 
+from neurokit_sdr.core.errors import SchemaError
 from neurokit_sdr.engines.poisson.history import history_features
 
 
@@ -24,7 +26,7 @@ class Data(NamedTuple):
     starts
         First bin of each sequence, and the number of bins last.
     observed
-        Which bins are not missing, shape (time,).
+        Which bins are fitted and scored, shape (time,): not missing, and no context.
     active
         Indices of the observed bins with a spike in their history, shape (active,).
     design
@@ -52,20 +54,29 @@ class Data(NamedTuple):
 
 
 def make_data(
-    counts: np.ndarray, starts: np.ndarray, observed: np.ndarray, kernel: np.ndarray
+    counts: np.ndarray,
+    starts: np.ndarray,
+    observed: np.ndarray,
+    kernel: np.ndarray,
+    scored: np.ndarray | None = None,
 ) -> Data:
-    """Everything about the data that stays the same in every iteration."""
+    """Everything about the data that stays the same in every iteration.
+
+    Bins that are observed and not ``scored`` are the past of those that follow, and nothing else;
+    None scores all that are observed.
+    """
     design = history_features(counts, starts, observed, kernel)
+    used = observed if scored is None else scored
     any_history = design[:, 1:].any(axis=1)
-    active = np.flatnonzero(observed & any_history)
-    silent = np.flatnonzero(observed & ~any_history)
+    active = np.flatnonzero(used & any_history)
+    silent = np.flatnonzero(used & ~any_history)
     if len(active) < len(counts):
         design = design[active]
     active_counts = counts if len(active) == len(counts) else counts[active]
     return Data(
         counts,
         starts,
-        observed,
+        used,
         active,
         design,
         active_counts,
@@ -76,7 +87,26 @@ def make_data(
     )
 
 
+def refuse_held_out(data: xr.Dataset) -> None:
+    """Raise where data ask for what a model of all units and bins cannot do."""
+    hidden = {
+        "unit": int((~data["held_in"].values).sum()) if "held_in" in data.variables else 0,
+        "time": int(data["forward"].values.sum()) if "forward" in data.variables else 0,
+    }
+    if any(hidden.values()):
+        raise SchemaError(
+            f"Expected counts of which everything may be read, got {hidden['unit']} held-out units "
+            f"(held_in) and {hidden['time']} bins to forecast (forward): HMMGLM predicts each bin "
+            f"from what all units did before it. Select what it may read, such as "
+            f"data.isel(unit=data['held_in'].values), or .drop_vars(['held_in', 'forward'])."
+        )
+
+
 def mean_count(arrays: Data) -> np.ndarray:
     """Mean counts; a silent neuron gets half a spike, so that one spike of it stays possible."""
-    counts = arrays.counts[arrays.observed]
+    return mean_of(arrays.counts[arrays.observed])
+
+
+def mean_of(counts: np.ndarray) -> np.ndarray:
+    """As :func:`mean_count`, of counts (bin, unit)."""
     return np.maximum(counts.mean(axis=0), 0.5 / len(counts))

@@ -11,7 +11,13 @@ import xarray as xr
 from scipy.special import gammaln
 
 from neurokit_sdr._version import __version__
-from neurokit_sdr.analysis.hmm_glm.data import Data, make_data, mean_count
+from neurokit_sdr.analysis.hmm_glm.data import (
+    Data,
+    make_data,
+    mean_count,
+    mean_of,
+    refuse_held_out,
+)
 from neurokit_sdr.analysis.hmm_glm.em import Fit
 from neurokit_sdr.analysis.hmm_glm.equations import (
     Parameters,
@@ -23,7 +29,7 @@ from neurokit_sdr.analysis.hmm_glm.labels import label_fit, label_states, parame
 from neurokit_sdr.analysis.hmm_glm.start import Search, search
 from neurokit_sdr.core import results, schema
 from neurokit_sdr.core.checkpoint import Checkpoint
-from neurokit_sdr.core.counts import flatten
+from neurokit_sdr.core.counts import flatten, flatten_bins
 from neurokit_sdr.core.errors import ParameterError, SchemaError
 from neurokit_sdr.core.estimator import Estimator, Interval, OneOrSeveral, Options
 from neurokit_sdr.core.parallel import thread_count
@@ -178,7 +184,8 @@ class HMMGLM(Estimator):
         data
             ``count(time, unit)``, or ``count(trial, time, unit)`` with ``trial_length(trial)`` for
             trials of different length (``nks.concat_trials`` joins sessions); optionally
-            ``observed([trial,] time)``, false in missing bins.
+            ``observed([trial,] time)``, false in missing bins, and ``context([trial,] time)``, true
+            in the past that a trial was cut out with, which is read and not fitted.
         rng
             Seed or generator.
         progress
@@ -196,8 +203,8 @@ class HMMGLM(Estimator):
         Raises
         ------
         SchemaError
-            If the data break the schema, or hold nothing to fit: fewer than two units, no spikes,
-            no observed bins.
+            If the data break the schema, hold units or bins that may not be read (``held_in``,
+            ``forward``), or nothing to fit: fewer than two units, no spikes, no observed bins.
         ParameterError
             If a hyper-parameter is out of range, or the checkpoint is of another fit.
 
@@ -209,8 +216,10 @@ class HMMGLM(Estimator):
         """
         self._check_params()
         sequences = flatten(data)
+        refuse_held_out(data)
+        scored = flatten_bins(schema.scored_bins(data), data)
         kernel = exponential_kernel(self._time_constants(), float(data.attrs["bin_size"]))
-        arrays = make_data(*sequences, kernel)
+        arrays = make_data(*sequences, kernel, scored)
         _refuse_hopeless(arrays, self.history, self.n_states)
         if checkpoint is not None and rng is None:
             raise ParameterError(
@@ -254,9 +263,9 @@ class HMMGLM(Estimator):
                 on_iteration=report,
                 on_state=lambda state: saved.write(state.to_arrays()),
             )
-            emission = emission_log_likelihood(
-                arrays, best.parameters.theta, self.nonlinearity, run
-            )
+            # The past that trials were cut out with says in which state they begin.
+            whole = arrays if scored.all() else make_data(*sequences, kernel)
+            emission = emission_log_likelihood(whole, best.parameters.theta, self.nonlinearity, run)
         decoded = decode(arrays.starts, best.parameters, emission)
         order = np.argsort(-decoded.state_probability.sum(axis=0), kind="stable")
         result = label_fit(
@@ -336,13 +345,9 @@ class HMMGLM(Estimator):
             raise ParameterError(
                 f"Expected measure to be 'bits_per_spike' or 'nats_per_bin', got {measure!r}."
             )
-        arrays, parameters, emission = self._evaluate(data)
-        log_likelihood = hmm.forward_backward(
-            parameters.log_initial, parameters.log_transition, emission, arrays.starts
-        ).log_likelihood.sum()
+        log_likelihood, counts = self._log_likelihood(data)
         if measure == "nats_per_bin":
-            return float(log_likelihood) / int(arrays.observed.sum())
-        counts = arrays.counts[arrays.observed]
+            return log_likelihood / len(counts)
         if counts.sum() == 0:
             raise SchemaError(
                 "Expected at least one spike to score per spike, got none: use "
@@ -351,9 +356,25 @@ class HMMGLM(Estimator):
         if "mean_count" in self.result_:
             mean = self.result_["mean_count"].values
         else:
-            mean = mean_count(arrays)
+            mean = mean_of(counts)
         null = np.sum(counts * np.log(mean) - mean - gammaln(counts + 1.0))
         return float((log_likelihood - null) / (np.log(2.0) * counts.sum()))
+
+    def log_likelihood(self, data: xr.Dataset) -> float:
+        """Return the log likelihood of all units, each bin given what all did before it, in nats.
+
+        The states are summed out. Bins of ``context`` are given, and add nothing.
+
+        Parameters
+        ----------
+        data
+            As for :meth:`predict`.
+
+        Raises
+        ------
+        NotFittedError, SchemaError
+        """
+        return self._log_likelihood(data)[0]
 
     def simulate(self, n_bins: int | Sequence[int], *, rng: RNG = None) -> xr.Dataset:
         """Simulate the fitted population.
@@ -432,10 +453,22 @@ class HMMGLM(Estimator):
             concentration=CONCENTRATION,
         )
 
+    def _log_likelihood(self, data: xr.Dataset) -> tuple[float, np.ndarray]:
+        """Of the scored bins given their past, in nats, and the counts in them (bin, unit)."""
+        arrays, parameters, emission = self._evaluate(data)
+        chain = (parameters.log_initial, parameters.log_transition)
+        total = hmm.forward_backward(*chain, emission, arrays.starts).log_likelihood.sum()
+        scored = flatten_bins(schema.scored_bins(data), data)
+        if not scored[arrays.observed].all():
+            emission[scored] = 0.0
+            total -= hmm.forward_backward(*chain, emission, arrays.starts).log_likelihood.sum()
+        return float(total), arrays.counts[scored]
+
     def _evaluate(self, data: xr.Dataset) -> tuple[Data, Parameters, np.ndarray]:
         """The data as arrays, the parameters as arrays, and the log likelihood of every bin."""
         result = self._check_fitted()
-        schema.check(data, "counts")
+        sequences = flatten(data)
+        refuse_held_out(data)
         if not np.array_equal(data["unit"].values, result["target"].values):
             raise SchemaError(
                 f"Expected the {result.sizes['target']} units the model was fitted to, in that "
@@ -448,7 +481,7 @@ class HMMGLM(Estimator):
                 f"{data.attrs['bin_size']} s: bin the data alike."
             )
         parameters, kernel = parameters_of(result)
-        arrays = make_data(*flatten(data), kernel)
+        arrays = make_data(*sequences, kernel)
         with parallel_map(thread_count()) as run:
             emission = emission_log_likelihood(
                 arrays, parameters.theta, str(result.attrs["nonlinearity"]), run

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core.errors import SchemaError
-from neurokit_sdr.core.schema.common import check_unique_units, one_number
+from neurokit_sdr.core.schema.common import check_bins, check_unique_units, one_number
 
 
 def check_counts(data: xr.Dataset) -> None:
@@ -17,8 +17,9 @@ def check_counts(data: xr.Dataset) -> None:
             f"Expected attrs['bin_size'] > 0 seconds, got {bin_size}: bin again with "
             f"nks.bin_spikes, or set the width the counts were made with."
         )
+    check_bins(data, bin_size)
     count = data["count"]
-    for name in ("trial_length", "observed"):
+    for name in ("trial_length", "observed", "context"):
         if name in data.variables and not set(data[name].dims) <= set(count.dims):
             raise SchemaError(
                 f"Expected {name!r} with dims that count {count.dims} has, got {data[name].dims}: "
@@ -45,6 +46,11 @@ def check_counts(data: xr.Dataset) -> None:
         raise SchemaError(
             "Expected forward true from some bin to the last, got an observed bin after one: the "
             "bins to forecast follow those that are seen."
+        )
+    if "context" in data.variables and (np.diff(data["context"].values.astype(int)) > 0).any():
+        raise SchemaError(
+            "Expected context true from a trial's first bin to some bin, got one after a bin that "
+            "is none: it marks the past that a trial was cut out with, which comes before it."
         )
     if count.chunks is not None:
         return  # looking at the values would compute them; the model's own check does so
@@ -76,6 +82,18 @@ def observed_bins(data: xr.Dataset) -> np.ndarray:
     if "observed" not in data.variables:
         return np.ones(shape, dtype=bool)
     return np.broadcast_to(np.asarray(data["observed"].values), shape)
+
+
+def scored_bins(data: xr.Dataset) -> np.ndarray:
+    """Which bins are fitted and scored: valid, and no context; ``(time,)`` or ``(trial, time)``.
+
+    The bins of ``context`` carry data that a model reads, as the past of those that follow, and
+    that belong to another part of a recording.
+    """
+    valid = valid_bins(data)
+    if "context" not in data.variables:
+        return valid
+    return valid & ~np.asarray(data["context"].values)
 
 
 def valid_bins(data: xr.Dataset) -> np.ndarray:

@@ -10,7 +10,7 @@ import xarray as xr
 from neurokit_sdr.core.arguments import did_you_mean
 from neurokit_sdr.core.errors import SchemaError
 from neurokit_sdr.core.schema.invariants import INVARIANTS
-from neurokit_sdr.core.schema.kinds import GROUPS, KINDS, Kind
+from neurokit_sdr.core.schema.kinds import ANIMALS, GROUPS, KINDS, Kind
 from neurokit_sdr.core.schema.words import describe
 
 
@@ -30,10 +30,18 @@ def select(data: xr.Dataset | xr.DataTree, kind: str) -> xr.Dataset:
         If there is none, or it does not follow the schema.
     """
     if isinstance(data, xr.DataTree):
+        if data.parent is not None:
+            data = data.copy(deep=False)  # groups of a part count from its own root
         group = GROUPS[kind]
         if group not in data.groups:
             if data.data_vars:
                 return check(data.to_dataset(), kind)
+            if ANIMALS in data.groups:
+                names = list(data[ANIMALS].children)
+                raise SchemaError(
+                    f"Expected the session of one animal, got {len(names)} animals, {names}: "
+                    f"choose one, such as session['{ANIMALS}/{names[0] if names else 'NAME'}']."
+                )
             raise SchemaError(
                 f"Expected a session with a {group} group, got {describe(data)}: "
                 f"{KINDS[kind].hint}."

@@ -6,11 +6,16 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core.arguments import did_you_mean
-from neurokit_sdr.core.clock import even_clock
 from neurokit_sdr.core.errors import SchemaError
 from neurokit_sdr.core.schema.bins import check_counts
-from neurokit_sdr.core.schema.common import check_unique_units, one_number
+from neurokit_sdr.core.schema.common import (
+    check_clock,
+    check_seconds,
+    check_unique_units,
+    one_number,
+)
 from neurokit_sdr.core.schema.kinds import KINDS
+from neurokit_sdr.core.schema.stimuli import check_stimulus, check_tuning
 from neurokit_sdr.core.schema.words import describe
 
 
@@ -59,31 +64,6 @@ def _check_spikes(data: xr.Dataset) -> None:
         )
 
 
-def _check_clock(data: xr.Dataset, units: tuple[str, ...] = ("s",)) -> None:
-    """Raise where ``time`` is missing, not in seconds or does not rise from sample to sample."""
-    if "time" not in data.coords:
-        raise SchemaError(
-            f"Expected a coordinate 'time' in seconds, got coords {sorted(map(str, data.coords))}: "
-            f"add one with .assign_coords(time=('time', seconds, {{'units': 's'}}))."
-        )
-    time = data["time"]
-    if time.dtype.kind != "f" or time.attrs.get("units") not in units:
-        raise SchemaError(
-            f"Expected 'time' as floats with attrs['units'] == 's', got {time.dtype} in "
-            f"{time.attrs.get('units')!r}: convert the values and set the attribute."
-        )
-    if even_clock(data) is not None:
-        return  # rises by construction, and may be too long for memory
-    rising = np.isfinite(time.values)
-    rising[1:] &= np.diff(time.values) > 0
-    if not rising.all():
-        first = int(np.argmin(rising))
-        raise SchemaError(
-            f"Expected finite, rising times, got {time.values[first]} s at index {first}: sort the "
-            f"samples, and drop those without a time."
-        )
-
-
 def _check_calcium(data: xr.Dataset) -> None:
     traces = ("fluorescence", "dff", "denoised", "deconvolved")
     if not set(traces) & set(data.variables):
@@ -95,7 +75,7 @@ def _check_calcium(data: xr.Dataset) -> None:
         )
     check_unique_units(data)
     # Frames are counted, not timed, where nothing says how fast they were taken.
-    _check_clock(data, ("s", "frame"))
+    check_clock(data, ("s", "frame"))
 
 
 def _check_rois(data: xr.Dataset) -> None:
@@ -117,7 +97,7 @@ def _check_rois(data: xr.Dataset) -> None:
 
 
 def _check_signal(data: xr.Dataset) -> None:
-    _check_clock(data)
+    check_clock(data)
     if "channel" not in data.coords:
         raise SchemaError(
             f"Expected a coordinate 'channel' with one name per channel, got coords "
@@ -175,6 +155,16 @@ def _check_events(data: xr.Dataset) -> None:
         raise SchemaError("Expected finite event_onset in seconds, got NaN: drop those events.")
 
 
+def _check_behavior(data: xr.Dataset) -> None:
+    if not any("time" in v.dims for v in data.data_vars.values()):
+        raise SchemaError(
+            f"Expected a variable over 'time' in a Dataset of behaviour, got {describe(data)}: "
+            f"{KINDS['behavior'].hint}."
+        )
+    # Tracking may stutter; what needs times that rise asks for them itself.
+    check_seconds(data)
+
+
 INVARIANTS = {
     "spikes": _check_spikes,
     "counts": check_counts,
@@ -185,5 +175,8 @@ INVARIANTS = {
     "trials": _check_intervals,
     "epochs": _check_intervals,
     "events": _check_events,
+    "behavior": _check_behavior,
+    "stimulus": check_stimulus,
+    "tuning": check_tuning,
     "patterns": _check_patterns,
 }

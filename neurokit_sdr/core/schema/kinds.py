@@ -15,11 +15,16 @@ GROUPS = {
     "signal": "/signal",
     "evoked": "/evoked",
     "behavior": "/behavior",
+    "stimulus": "/stimulus",
+    "tuning": "/tuning",
     "trials": "/trials",
     "epochs": "/epochs",
     "events": "/events",
     "electrodes": "/electrodes",
 }
+
+#: Group that holds several animals, ``/animals/NAME``, each a session of its own.
+ANIMALS = "/animals"
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,7 @@ KINDS: dict[str, Kind] = {
             ),
             "trial_length": Variable((("trial",), ()), units="1", dtype="iu", required=False),
             "observed": Variable((("time",), ("trial", "time")), dtype="b", required=False),
+            "context": Variable((("time",), ("trial", "time")), dtype="b", required=False),
             "held_in": Variable((("unit",),), dtype="b", required=False),
             "forward": Variable((("time",),), dtype="b", required=False),
         },
@@ -157,6 +163,41 @@ KINDS: dict[str, Kind] = {
             "event_label": Variable((("event",),), dtype="UTO"),
         },
         hint="give event_onset, event_duration (s) and event_label, all (event)",
+    ),
+    "behavior": Kind(
+        "behavior",
+        {
+            "position": Variable(
+                (("time", "space"), ("trial", "time", "space")), dtype="iuf", required=False
+            ),
+        },
+        hint="give position(time, space) or any covariate over time, with attrs['units'], and "
+        "time in seconds",
+    ),
+    "stimulus": Kind(
+        "stimulus",
+        {
+            "frame": Variable((("time", "y", "x"),), dtype="iuf", required=False),
+            "condition": Variable((("trial",),), dtype="iufUTO", required=False),
+        },
+        hint="give what was shown: frame(time, y, x) or another variable over time, in seconds, or "
+        "condition(trial)",
+    ),
+    "tuning": Kind(
+        "tuning",
+        {
+            "response": Variable((("session", "unit", "stimulus", "condition"),)),
+            "response_se": Variable(
+                (("session", "unit", "stimulus", "condition"),), required=False
+            ),
+            "probability": Variable(
+                (("stimulus", "condition"), ("session", "stimulus", "condition")),
+                units="1",
+                required=False,
+            ),
+        },
+        hint="give response(session, unit, stimulus, condition), the mean response to each "
+        "stimulus, with coordinates unit, stimulus (with attrs['units']) and condition",
     ),
     "patterns": Kind(
         "patterns",

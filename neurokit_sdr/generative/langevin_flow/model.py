@@ -552,7 +552,8 @@ class LangevinFlow(GradientModel, RateModel):
             shown = np.where(hidden, 0, arrays.inputs * (N_HIDDEN / (N_HIDDEN - 1)))
             rates = self._expected_count(arrays._replace(inputs=shown))
             expected[hidden] = rates[:, : arrays.n_window][hidden]
-        count = np.where(arrays.seen[:, :, None], arrays.inputs, np.nan)
+        scored = arrays.scored[:, : arrays.n_window, None]
+        count = np.where(scored, arrays.inputs, np.nan)
         return bits_per_spike(expected, count)
 
     # -- network --------------------------------------------------------------------------------

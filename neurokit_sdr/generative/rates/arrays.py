@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core import schema
+from neurokit_sdr.core.counts import check_counts
 from neurokit_sdr.core.errors import ParameterError, SchemaError
 
 
@@ -31,7 +32,10 @@ class Arrays(NamedTuple):
         Counts of the units of the fit in all bins, float32, shape (trial, bin, unit); 0 where
         ``valid`` is false, NaN for units that the data lack.
     valid
-        Bins that hold data: inside the trial and observed, shape (trial, bin).
+        Bins that hold data: inside the trial and observed, shape (trial, bin). In a fit the past
+        that trials were cut out with (``context``) is left out, for it may be another part's.
+    scored
+        Those that are fitted and scored, shape (trial, bin): no context.
     inside
         Bins to say something about: inside the trial, shape (trial, bin). Forward bins follow a
         trial that fills the window.
@@ -46,6 +50,7 @@ class Arrays(NamedTuple):
     inputs: np.ndarray
     counts: np.ndarray
     valid: np.ndarray
+    scored: np.ndarray
     inside: np.ndarray
     held_in: np.ndarray
     forward: np.ndarray
@@ -80,7 +85,7 @@ def training_arrays(data: xr.Dataset, n_units: int = 1, covariates: Sequence[str
         If the data break the schema, are not whole counts, or hold nothing to learn from: no bin,
         no observed bin, too few held-in units, no spike of one.
     """
-    _check_counts(data)
+    check_counts(data)
     held_in = _marks(data, "held_in", "unit", default=True)
     forward = _marks(data, "forward", "time", default=False)
     if forward.all():
@@ -93,7 +98,9 @@ def training_arrays(data: xr.Dataset, n_units: int = 1, covariates: Sequence[str
             f"Expected at least {n_units} held-in units to find what they share, got "
             f"{int(held_in.sum())} of {held_in.size} units: record or hold in more."
         )
-    arrays = _assemble(data, np.arange(held_in.size), held_in, forward, covariates)
+    arrays = _assemble(
+        data, schema.scored_bins(data), np.arange(held_in.size), held_in, forward, covariates
+    )
     if not arrays.inputs.any():
         raise SchemaError(
             f"Expected spikes of the held-in units, got none in {int(arrays.seen.sum())} observed "
@@ -123,7 +130,7 @@ def evaluation_arrays(data: xr.Dataset, result: xr.Dataset, n_ahead: int | None 
         If the data break the schema, are not whole counts, or differ from the fit in units or
         bin size.
     """
-    _check_counts(data)
+    check_counts(data)
     units, held_in = result["unit"].values, result["held_in"].values.astype(bool)
     given = data["unit"].values
     if np.array_equal(given, units):
@@ -154,32 +161,7 @@ def evaluation_arrays(data: xr.Dataset, result: xr.Dataset, n_ahead: int | None 
     missing = max(ahead - int(forward.sum()), 0)
     forward = np.append(forward, np.ones(missing, dtype=bool))
     names = result["covariate"].values.tolist() if "covariate" in result.coords else ()
-    return _assemble(data, position, held_in, forward, names)
-
-
-def _check_counts(data: xr.Dataset) -> None:
-    schema.check(data, "counts")
-    lengths = schema.trial_lengths(data)
-    if lengths.sum() == 0 or data.sizes["unit"] == 0:
-        raise SchemaError(
-            f"Expected at least one bin and one unit, got {schema.describe(data)} with sizes "
-            f"{dict(data.sizes)}: is the recording empty?"
-        )
-    valid = schema.valid_bins(data)
-    if not valid.any():
-        raise SchemaError(
-            "Expected at least one observed bin, got a mask 'observed' that is false everywhere: "
-            "it must be true where the data can be used."
-        )
-    used = np.asarray(data["count"].values)[valid]
-    whole = np.isfinite(used) & (used >= 0)
-    if used.dtype.kind == "f":
-        whole &= used == np.round(used)
-    if not whole.all():
-        raise SchemaError(
-            "Expected whole, finite spike counts >= 0, got fractions, negative values or NaN: use "
-            "nks.bin_spikes, and mark missing bins with a boolean variable 'observed(time)'."
-        )
+    return _assemble(data, schema.valid_bins(data), position, held_in, forward, names)
 
 
 def _marks(data: xr.Dataset, name: str, dim: str, *, default: bool) -> np.ndarray:
@@ -190,16 +172,21 @@ def _marks(data: xr.Dataset, name: str, dim: str, *, default: bool) -> np.ndarra
 
 def _assemble(
     data: xr.Dataset,
+    read: np.ndarray,
     position: np.ndarray,
     held_in: np.ndarray,
     forward: np.ndarray,
     covariates: Sequence[str],
 ) -> Arrays:
-    """Arrays of the fit's units at ``position``, in the data's bins and those that follow them."""
+    """Arrays of the fit's units at ``position``, in the data's bins and those that follow them.
+
+    ``read`` says which of the data's bins are read at all.
+    """
     n_given, n_bins = data.sizes["time"], forward.size
     lengths = schema.trial_lengths(data)
-    valid = np.zeros((lengths.size, n_bins), dtype=bool)
-    valid[:, :n_given] = schema.valid_bins(data).reshape(lengths.size, n_given)
+    valid, scored = np.zeros((2, lengths.size, n_bins), dtype=bool)
+    valid[:, :n_given] = read.reshape(lengths.size, n_given)
+    scored[:, :n_given] = schema.scored_bins(data).reshape(lengths.size, n_given)
     count = np.asarray(data["count"].values).reshape(lengths.size, n_given, position.size)
     counts = np.full((lengths.size, n_bins, held_in.size), np.nan, dtype=np.float32)
     counts[:, :, position] = 0.0
@@ -211,6 +198,7 @@ def _assemble(
         np.ascontiguousarray(counts[:, :n_window, held_in]),
         counts,
         valid,
+        scored,
         np.arange(n_bins) < until[:, None],
         held_in,
         forward,

@@ -151,7 +151,8 @@ class RateModel(Estimator):
                 f"split, not what the model may see."
             )
         expected = self._expected_count(arrays)[:, : arrays.n_window, target]
-        return bits_per_spike(expected, np.where(arrays.seen[:, :, None], count, np.nan))
+        scored = arrays.scored[:, : arrays.n_window, None]
+        return bits_per_spike(expected, np.where(scored, count, np.nan))
 
     def simulate(self, n_bins: int | Sequence[int], *, rng: RNG = None) -> xr.Dataset:
         """Simulate the population as the model sees it.
