@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import xarray as xr
@@ -103,18 +103,12 @@ class GradientModel(Estimator):
         found.attrs = {"best_epoch": trained.best_epoch, "precision": trained.precision}
         return trained, found
 
-    def _end(self, result: xr.Dataset, trained: Trained, begun: Begun) -> None:
+    def _end(self, result: xr.Dataset, trained: Trained, begun: Begun) -> Self:
         """Keep the result, and drop the checkpoint of a fit that is over."""
-        self.result_ = results.stamp(
-            result,
-            estimator=type(self).__name__,
-            parameters=self.get_params(),
-            seed=begun.seed,
-            status=trained.status,
-            fingerprint=begun.fingerprint,
-        )
+        self._finish(result, seed=begun.seed, status=trained.status, fingerprint=begun.fingerprint)
         if not trained.interrupted:
             begun.saved.remove()
+        return self
 
     def _trained(self) -> Any:
         """The network with the best weights."""

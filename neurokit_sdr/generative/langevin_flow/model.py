@@ -281,9 +281,7 @@ class LangevinFlow(GradientModel, RateModel):
             trained.best, validation, sizes.n_inputs, random_key(begun.seed, "mean_path")
         )
         result.attrs |= {**found.attrs, "mean_path": int(mean_path)}
-        self._end(result, trained, begun)
-        self._warn_unless_converged(trained.status)
-        return self
+        return self._end(result, trained, begun)
 
     def forecast(
         self, data: xr.Dataset, n_bins: int, *, n_draws: int = 100, rng: RNG = None
