@@ -19,7 +19,7 @@ demo: setup
 	$(BIN)/neurokit-sdr demo
 
 test: setup
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow' -n 2
 
 test-slow: setup
 	$(BIN)/python -m pytest

@@ -12,13 +12,23 @@ from functools import reduce
 from pathlib import Path
 
 import pytest
+from test_layers import RANKS, room
 
 import neurokit_sdr as nks
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "neurokit_sdr"
 RECORDING = "data/switching_population.nwb"
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/README.md")
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "data/README.md",
+    "docs/citations.md",
+    "docs/decisions.md",
+    "docs/evidence.md",
+    "docs/sdr_corrections.md",
+)
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
@@ -89,22 +99,19 @@ def test_readme_example_is_short() -> None:
     assert len(lines) <= 15
 
 
-def test_contributing_model_runs(tmp_path: Path) -> None:
-    use = """
-counts = MeanRate.from_parameters(
-    xr.Dataset({"mean_count": ("unit", [0.5, 2.0])}, {"unit": ["a", "b"]}, {"bin_size": 0.02})
-).simulate(4000, rng=0)
-model = MeanRate().fit(counts, rng=0)
-# Four standard errors of a Poisson mean.
-error = abs(model.result_["mean_count"].values - [0.5, 2.0])
-assert (error < 4 * np.sqrt(np.array([0.5, 2.0]) / 4000)).all(), error
-assert model.score(counts) > MeanRate(pseudo_count=4000.0).fit(counts).score(counts)
-results.save_result(model, "fit.nc")
-assert results.load_result("fit.nc").predict(counts).identical(model.predict(counts))
-assert model.predict(counts)["expected_count"].dims == ("time", "unit")
-print("ran")
-"""
-    assert run_in(tmp_path, blocks("CONTRIBUTING.md", "python")[0] + use) == "ran\n"
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+def test_a_page_is_short(document: str) -> None:
+    assert len(text(document).splitlines()) < 200
+
+
+def test_contributing_lists_every_room_with_its_rank() -> None:
+    rows = re.findall(r"^\| (\d) \| ([^|]+) \|", text("CONTRIBUTING.md"), re.MULTILINE)
+    listed = {
+        room(name.strip("/").removesuffix(".py")): int(rank)
+        for rank, names in rows
+        for name in re.findall(r"`([^`]+)`", names)
+    }
+    assert listed == {name: rank for name, rank in RANKS.items() if rank >= 0}
 
 
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])

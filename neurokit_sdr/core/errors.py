@@ -5,6 +5,12 @@ The text of each says what was expected, what came, and what to do about it.
 
 from __future__ import annotations
 
+import os
+import sys
+import warnings
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
 
 class NeurokitError(Exception):
     """Base class of every error the package raises on purpose."""
@@ -44,3 +50,11 @@ class ConvergenceWarning(NeurokitWarning):
 
 class DataWarning(NeurokitWarning):
     """Something in the data could not be kept, or is not what most users would expect."""
+
+
+def warn(text: str, category: type[Warning] = DataWarning) -> None:
+    """Warn at the line of the user: the innermost one that lies outside this package."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, category, stacklevel=level)

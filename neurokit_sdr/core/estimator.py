@@ -1,7 +1,7 @@
 """The one contract every model follows, as a base class and a skeleton.
 
-A model is a pair of files: ``_x.py``, pure functions on arrays, and ``x.py``, a thin class that
-checks, calls and labels. The class looks like this::
+A model is a folder: ``equations.py``, pure functions on arrays, ``labels.py``, arrays to Dataset
+and back, and ``model.py``, a thin class that checks, calls and labels. The class looks like this::
 
     class Model(Estimator):
         _allowed = {"n_states": Interval(int, 1), "prior": Options("none", "gaussian")}
@@ -13,25 +13,32 @@ checks, calls and labels. The class looks like this::
         def fit(self, data, *, rng=None, progress=True):
             self._check_params()                            # checks happen here, not in __init__
             ...
-            self.result_ = results.stamp(...)               # exactly one new attribute
-            return self
+            return self._finish(result, seed=seed, status=status, fingerprint=...)  # sets result_
 
         def predict(self, data): ...                        # labelled like the input
         def score(self, data): ...                          # higher is better
         def simulate(self, ..., *, rng=None): ...           # what a reader returns, plus the truth
 
         @classmethod
-        def from_parameters(cls, parameters): ...           # known truth, no data needed
+        def from_parameters(cls, parameters):               # known truth, no data needed
+            ...
+            return cls._known(parameters, n_states=...)
+
+A fitted model answers with what it was fitted with: every public method that does not fit is called
+on a model with the hyper-parameters of the fit, so that changing them changes nothing before the
+next fit.
 
 ``tests/estimator_checks.py`` holds every public estimator to it.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
-import warnings
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import xarray as xr
@@ -43,12 +50,37 @@ from neurokit_sdr.core.arguments import Names as Names
 from neurokit_sdr.core.arguments import OneOrSeveral as OneOrSeveral
 from neurokit_sdr.core.arguments import Options as Options
 from neurokit_sdr.core.arguments import check, did_you_mean
-from neurokit_sdr.core.errors import ConvergenceWarning, NotFittedError, ParameterError
+from neurokit_sdr.core.errors import ConvergenceWarning, NotFittedError, ParameterError, warn
 from neurokit_sdr.core.seeding import RNG
+
+#: Public methods that make a fit or belong to the next one; all others ask the last one.
+_OF_THE_NEXT_FIT = frozenset({"fit", "partial_fit", "get_params", "set_params"})
+
+
+@dataclass(frozen=True)
+class Tags:
+    """What a model takes, so that ``tests/estimator_checks.py`` knows what it may ask of it.
+
+    Attributes
+    ----------
+    kind
+        The kind of the schema that ``fit`` takes.
+    samples
+        The dimension along which the data are many: bins, stimuli.
+    features
+        The dimension of what is recorded: units, cells.
+    """
+
+    kind: str = "counts"
+    samples: str = "time"
+    features: str = "unit"
 
 
 class Estimator(ABC):
     """Base class of every model; see the module's text for the contract."""
+
+    #: What the model takes.
+    tags: ClassVar[Tags] = Tags()
 
     #: What each hyper-parameter may be; checked at the start of ``fit``.
     _allowed: ClassVar[Mapping[str, Constraint]] = {}
@@ -57,6 +89,10 @@ class Estimator(ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        for name, method in list(vars(cls).items()):
+            public = inspect.isfunction(method) and not name.startswith("_")
+            if public and name not in _OF_THE_NEXT_FIT:
+                setattr(cls, name, _asked_of_the_fit(method))
         if not inspect.isabstract(cls):
             results.register(cls)
 
@@ -117,10 +153,61 @@ class Estimator(ABC):
             )
         return self.result_
 
-    def _warn_unless_converged(self, status: str) -> None:
+    def _as_fitted(self) -> Self:
+        """This model, or with other hyper-parameters than at the fit, one with those of it."""
+        if not hasattr(self, "result_"):
+            return self
+        fitted = self.result_.attrs["parameters"]
+        if fitted == results.encode(self.get_params()):
+            return self
+        model = type(self)(**json.loads(fitted))
+        model.result_ = self.result_
+        return model
+
+    def _finish(self, result: xr.Dataset, *, seed: int, status: str, fingerprint: str) -> Self:
+        """Stamp and keep the result of a fit, and warn if it did not converge."""
+        self.result_ = results.stamp(
+            result,
+            estimator=type(self),
+            parameters=self.get_params(),
+            seed=seed,
+            status=status,
+            fingerprint=fingerprint,
+        )
         if status != results.CONVERGED:
-            warnings.warn(f"{type(self).__name__}: {status}", ConvergenceWarning, stacklevel=3)
+            warn(f"{type(self).__name__}: {status}", ConvergenceWarning)
+        return self
+
+    @classmethod
+    def _known(cls, parameters: xr.Dataset, **otherwise: Any) -> Self:
+        """A model of checked parameters, fitted as far as anyone can tell.
+
+        Parameters that are the result of a fit keep its hyper-parameters, seed, status and
+        fingerprint; others have those of ``otherwise``, seed 0 and the status "known parameters".
+        """
+        given = parameters.attrs
+        fitted = given.get("estimator") == cls.__name__ and "parameters" in given
+        model = cls(**(json.loads(given["parameters"]) if fitted else otherwise))
+        model.result_ = results.stamp(
+            parameters,
+            estimator=cls,
+            parameters=model.get_params(),
+            seed=int(given["seed"]) if fitted else 0,
+            status=str(given["status"]) if fitted else results.KNOWN,
+            fingerprint=(
+                str(given["input_fingerprint"]) if fitted else results.fingerprint(parameters)
+            ),
+        )
+        return model
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{k}={v!r}" for k, v in self.get_params().items())
         return f"{type(self).__name__}({arguments})"
+
+
+def _asked_of_the_fit(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def ask(self: Estimator, *args: Any, **options: Any) -> Any:
+        return method(self._as_fitted(), *args, **options)
+
+    return ask

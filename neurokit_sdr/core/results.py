@@ -1,8 +1,9 @@
 """Fitted results on disk: stamped, self-describing netCDF, and the registry that opens them.
 
 A saved result is ``result_`` and nothing else: hyper-parameters travel as one JSON string in its
-attributes. Nothing is pickled. The class is looked up by name among the estimators that were
-imported and the entry points of the group ``neurokit_sdr.estimators``.
+attributes. Nothing is pickled. The class is looked up by its name and the package that defines it,
+among the entry points of the group ``neurokit_sdr.estimators`` and the estimators that were
+imported; a class of the same name elsewhere takes over nothing.
 """
 
 from __future__ import annotations
@@ -26,18 +27,26 @@ ENTRY_POINTS = "neurokit_sdr.estimators"
 #: ``attrs["status"]`` of a fit that met its tolerance.
 CONVERGED = "converged"
 
-_registry: dict[str, type] = {}
+#: ``attrs["status"]`` of a model that was not fitted.
+KNOWN = "known parameters"
+
+_registry: dict[tuple[str, str], type] = {}
 
 
 def register(estimator: type) -> None:
-    """Make a class known to :func:`load_result` by its name."""
-    _registry[estimator.__name__] = estimator
+    """Make a class known to :func:`load_result` by its name and package."""
+    _registry[_package(estimator.__module__), estimator.__name__] = estimator
+
+
+def _package(module: str) -> str:
+    """The package a module belongs to: where in it a class lives is nobody's contract."""
+    return module.partition(".")[0]
 
 
 def stamp(
     result: xr.Dataset,
     *,
-    estimator: str,
+    estimator: type,
     parameters: dict[str, Any],
     seed: int,
     status: str,
@@ -47,7 +56,8 @@ def stamp(
     stamped = result.assign_attrs(
         result.attrs
         | {
-            "estimator": estimator,
+            "estimator": estimator.__name__,
+            "estimator_package": _package(estimator.__module__),
             "neurokit_sdr_version": __version__,
             "schema_version": schema.SCHEMA_VERSION,
             "parameters": encode(parameters),
@@ -152,7 +162,8 @@ def load_result(path: str | os.PathLike[str]) -> Any:
             f"{path} follows schema {version}, this package knows {schema.SCHEMA_VERSION}: upgrade "
             f"neurokit-sdr to at least {result.attrs['neurokit_sdr_version']}."
         )
-    estimator = _find_estimator(str(result.attrs["estimator"]))
+    package = result.attrs.get("estimator_package")
+    estimator = _find_estimator(str(result.attrs["estimator"]), package)
     try:
         model = estimator(**json.loads(result.attrs["parameters"]))
     except (ValueError, TypeError) as error:
@@ -172,15 +183,21 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _find_estimator(name: str) -> Any:
-    if name in _registry:
-        return _registry[name]
-    points = {p.name: p for p in importlib.metadata.entry_points(group=ENTRY_POINTS)}
-    if name in points:
-        return points[name].load()
-    known = sorted(_registry | points)
+def _find_estimator(name: str, package: str | None) -> Any:
+    """The class of a name; files of the first form name no package, and mean an installed one."""
+    points = [p for p in importlib.metadata.entry_points(group=ENTRY_POINTS) if p.name == name]
+    points.sort(key=lambda point: _package(point.value) != _package(__name__))
+    for point in points:
+        if package is None or _package(point.value.partition(":")[0]) == package:
+            return point.load()
+    for (home, registered), estimator in _registry.items():
+        if registered == name and (package is None or home == package):
+            return estimator
+    installed = {p.name for p in importlib.metadata.entry_points(group=ENTRY_POINTS)}
+    known = sorted(installed | {registered for _, registered in _registry})
+    of = "" if package is None else f" of {package}"
     raise FileFormatError(
-        f"The file holds a fitted {name!r}, which is not installed here; known are {known}."
+        f"The file holds a fitted {name!r}{of}, which is not installed here; known are {known}."
         f"{schema.did_you_mean(name, known)} Upgrade neurokit-sdr or import the package that "
-        f"defines it."
+        f"defines it; in a notebook, run the cell that does."
     )

@@ -17,7 +17,7 @@ Map = Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]
 @contextmanager
 def parallel_map(threads: int) -> Iterator[Map]:
     """Map over chunks with threads; BLAS itself runs on one, so sums do not depend on how many."""
-    with _one_blas_thread(), ThreadPoolExecutor(threads) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
 
         def run(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
             several = list(items)
@@ -27,7 +27,7 @@ def parallel_map(threads: int) -> Iterator[Map]:
         yield run
 
 
-class _BlasLimit:
+class _OneBlasThread:
     """The limit is the whole process's: the last fit that runs lifts it, not the first to end."""
 
     def __init__(self) -> None:
@@ -50,4 +50,5 @@ class _BlasLimit:
                     self._limit.restore_original_limits()
 
 
-_one_blas_thread = _BlasLimit()
+#: Within the block BLAS and OpenMP run on one thread, whoever else is in such a block.
+one_blas_thread = _OneBlasThread()

@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-import glob
 import os
-import struct
-from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
-from neurokit_sdr.core.errors import FileFormatError, ParameterError, SchemaError
-from neurokit_sdr.core.files import check_file, check_inside
-from neurokit_sdr.io import assemble, lazy
-from neurokit_sdr.io.formats.fif import tags as fif_tags
-from neurokit_sdr.io.formats.mne import epochs as mne_epochs
-from neurokit_sdr.io.formats.mne import read as mne_read
-from neurokit_sdr.io.registry import Reader
+from neurokit_sdr.core.errors import FileFormatError, ParameterError
+from neurokit_sdr.core.files import check_file
+from neurokit_sdr.io.formats.bti.read import READER as BTI
+from neurokit_sdr.io.formats.ctf.read import READER as CTF
+from neurokit_sdr.io.formats.fif.read import READER as FIF
+from neurokit_sdr.io.formats.fif.write import write_fif
+from neurokit_sdr.io.formats.fil.read import READER as FIL
+from neurokit_sdr.io.formats.kit.read import READER as KIT
+from neurokit_sdr.io.formats.mne.read import READER as OTHER
+from neurokit_sdr.io.lazy import path_of
 
-#: Formats that only MNE knows here, by suffix: their readers check the content themselves.
-_OTHER = {
-    ".set": "read_raw_eeglab",
-    ".mff": "read_raw_egi",
-    ".cnt": "read_raw_cnt",
-    ".gdf": "read_raw_gdf",
-    ".nxe": "read_raw_eximia",
-    ".nedf": "read_raw_nedf",
-    ".snirf": "read_raw_snirf",
-    ".cdt": "read_raw_curry",
-}
-_KIT_SUFFIXES = (".con", ".sqd")
-_KEEPS = (
-    "samples, channel types and units, coil types and orientations, positions and their frame, "
-    "bads, filters, head position, digitisation, projections, compensation, annotations, triggers"
-)
+__all__ = ["read_meg", "write_fif"]
+
+#: In the order in which they are asked.
+READERS = (FIF, CTF, BTI, KIT, FIL, OTHER)
 
 
 def read_meg(
@@ -129,221 +117,14 @@ def read_meg(
     """
     if events not in (None, True, False):
         raise ParameterError(f"Expected events to be True, False or None, got {events!r}.")
-    path = lazy.path_of(path)
-    found = _format_of(path if path.is_dir() else check_file(path))
-    if found is None:
-        raise FileFormatError(
-            f"Expected a recording in FIF, CTF, KIT, BTi, FIL OPM or another format of MNE at "
-            f"{path}, found none: give the .ds folder of CTF, the folder of BTi, and the "
-            f"_meg.bin file of FIL; of intracranial formats use nks.io.read_seeg."
-        )
-    opener, target, options = found
-    mne_read.import_mne()
-    if opener == "fif":
-        return lazy.chunked(_read_fif(target, events), chunks)
-    return mne_read.read_with_mne(target, opener, chunks=chunks, events=events, options=options)
-
-
-def _format_of(path: Path) -> tuple[str, Path, dict[str, Any]] | None:
-    """The opener, the path it takes, and its options."""
-    if fif_tags.is_fif(path):
-        return "fif", path, {}
-    if is_ctf(path):
-        _check_folder(path)
-        # MNE's default would cut off what follows where the acquisition's clock stands still.
-        return "read_raw_ctf", path, {"system_clock": "ignore"}
-    pdf = bti_file(path)
-    if pdf is not None:
-        for name in ("config", "hs_file", pdf.name):
-            check_inside(pdf.parent / name, pdf.parent)
-        shape = "hs_file" if (pdf.parent / "hs_file").is_file() else None
-        return "read_raw_bti", pdf, {"head_shape_fname": shape}
-    if is_kit(path):
-        return "read_raw_kit", path, {}
-    if is_fil(path):
-        stem = path.name.removesuffix("_meg.bin")
-        for beside in path.parent.glob(f"{glob.escape(stem)}_*"):
-            check_inside(beside, path.parent)
-        return "read_raw_fil", path, {}
-    opener = _OTHER.get(path.suffix.lower())
-    if opener and path.is_dir():
-        _check_folder(path)
-    return (opener, path, {}) if opener else None
-
-
-def _check_folder(path: Path) -> None:
-    """A recording that is a folder keeps its files in it."""
-    for file in path.rglob("*"):
-        check_inside(file, path)
-
-
-def is_ctf(path: Path) -> bool:
-    """Whether a folder is a CTF dataset: its resources start with MEG4."""
-    return path.is_dir() and any(_starts(f, b"MEG4") for f in path.glob("*.res4"))
-
-
-def _starts(path: Path, magic: bytes) -> bool:
-    try:
-        with path.open("rb") as stream:
-            return stream.read(len(magic)) == magic
-    except OSError:
-        return False
-
-
-def bti_file(path: Path) -> Path | None:
-    """The samples of a 4D/BTi folder, or of one of its files; None where it is none."""
-    folder = path if path.is_dir() else path.parent
-    try:
-        if not (folder / "config").is_file():
-            return None
-        if path.is_file():
-            return path if "rf" in path.name.lower() and "," in path.name else None
-        found = sorted(f for f in folder.glob("*,rf*") if f.is_file() and not f.suffix)
-    except OSError:
-        return None
-    return found[0] if len(found) == 1 else None
-
-
-def is_kit(path: Path) -> bool:
-    """Whether a file has KIT's suffix and starts with its directory, 16 bytes an entry."""
-    try:
-        if path.suffix.lower() not in _KIT_SUFFIXES or not path.is_file():
-            return False
-        total = path.stat().st_size
-        with path.open("rb") as stream:
-            offset, size, _, count = struct.unpack("<4i", stream.read(16))
-    except (OSError, struct.error):
-        return False
-    return (offset, size) == (0, 16) and 0 < count < 1000 and size * (count + 1) <= total
-
-
-def is_fil(path: Path) -> bool:
-    """Whether a file is the samples of a FIL-OPM recording, with its tables beside it."""
-    if not path.is_file() or not path.name.endswith("_meg.bin"):
-        return False
-    stem = path.name.removesuffix("_meg.bin")
-    beside = (f"{stem}_channels.tsv", f"{stem}_meg.json")
-    return all((path.parent / name).is_file() for name in beside)
-
-
-def _is_other(path: Path) -> bool:
-    return path.suffix.lower() in _OTHER
-
-
-def _read_fif(path: Path, events: bool | None) -> xr.DataTree:
-    content = fif_tags.check_fif(path)
-    if not content.kinds and not content.others:
-        raise FileFormatError(
-            f"Expected a raw recording, epochs or averages in {path}, found none: it was probably "
-            f"cut off; copy or download it again."
-        )
-    if not content.kinds:
-        raise FileFormatError(
-            f"Expected a raw recording, epochs or averages in {path}, found "
-            f"{' and '.join(content.others)}: read that with MNE itself."
-        )
-    if not content.ended:
-        assemble.warn(
-            f"{path.name} lacks the mark that ends a FIF file, so it was probably cut off; what "
-            f"is there is read."
-        )
-    said: list[str] = []
-    if "raw" in content.kinds:
-        # Active shielding makes MNE refuse a recording unless it is asked for; it then warns.
-        source = mne_read.Source(str(path), "read_raw_fif", (("allow_maxshield", True),))
-        groups, attrs = mne_read.file_groups(source, events)
-        kinds = ("raw",)
-    elif "epochs" in content.kinds:
-        with mne_read.opening(path) as said:
-            opened = mne_epochs.open_epochs(path)
-            groups, attrs = mne_epochs.epochs_groups(opened, path)
-        kinds = ("epochs",)
-    else:
-        with mne_read.opening(path) as said:
-            evokeds = mne_read.import_mne().read_evokeds(path, proj=False, allow_maxshield=True)
-            groups, attrs = mne_epochs.evoked_groups(evokeds)
-        kinds = ("evoked",)
-    mne_read.warn_said(path, said)
-    assemble.warn_left_out(path, [k for k in content.kinds if k not in kinds])
-    return assemble.session(groups, attrs | {"source": f"FIF {kinds[0]}"})
-
-
-def write_fif(data: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> None:
-    """Write a signal, epochs or averages to FIF, which MNE and most MEG software read.
-
-    Samples are written in double precision, and so come back to the last bit. FIF keeps sampling
-    rate, filters and positions in single precision: positions within 10 nm.
-
-    Parameters
-    ----------
-    data
-        A Dataset of ``signal(time, channel)``, ``signal(trial, time, channel)`` or
-        ``signal(condition, time, channel)``, or a session with ``/signal`` or ``/evoked`` whose
-        ``/events``, ``/head_position``, ``/digitization``, ``/projections`` and so on go along.
-        ``channel_unit`` must be MNE's unit of the ``channel_type``: V, T, T/m.
-    path
-        By MNE's conventions ``*_raw.fif``, ``*-epo.fif`` or ``*-ave.fif``. An existing file is
-        replaced only once the new one is whole. Beyond 2 GB, further parts ``*-1.fif`` follow.
-
-    Raises
-    ------
-    SchemaError
-        If the data break the schema or have no channel, samples are not evenly spaced, or a unit
-        is not MNE's.
-    ParameterError
-        If the name does not end in ``.fif``.
-    MissingDependencyError
-        If MNE is not installed.
-
-    Warns
-    -----
-    DataWarning
-        Naming what FIF cannot hold.
-
-    Examples
-    --------
-    >>> import pathlib, tempfile
-    >>> import numpy as np, xarray as xr
-    >>> import neurokit_sdr as nks
-    >>> potential = xr.Dataset(
-    ...     {"signal": (("time", "channel"), np.eye(4, 2), {"units": "V"})},
-    ...     coords={
-    ...         "time": ("time", np.arange(4) / 256, {"units": "s"}),
-    ...         "channel": ["A1", "A2"],
-    ...         "channel_type": ("channel", ["seeg", "seeg"]),
-    ...         "channel_unit": ("channel", ["V", "V"]),
-    ...     },
-    ... )
-    >>> path = pathlib.Path(tempfile.mkdtemp()) / "made_raw.fif"
-    >>> nks.io.write_fif(potential, path)
-    >>> back = nks.io.read_meg(path)
-    >>> bool((back["/signal/signal"].values == np.eye(4, 2)).all())
-    True
-    """
-    from neurokit_sdr.io.formats.fif.write import save_fif
-
-    path = lazy.path_of(path)
-    if not path.name.endswith((".fif", ".fif.gz")):
-        raise ParameterError(f"Expected a name that ends in .fif, got {path.name!r}.")
-    parts = data.subtree if isinstance(data, xr.DataTree) else [data]
-    for part in parts:
-        if "signal" in part and part.sizes.get("channel") == 0:
-            raise SchemaError(
-                "Expected at least one channel to write, got a signal of none, which FIF cannot "
-                "hold: check what was selected."
-            )
-    save_fif(data, path)
-
-
-def _reader(name: str, can_read: Any, kinds: tuple[str, ...] = ("signal", "events")) -> Reader:
-    return Reader(name, kinds, _KEEPS, can_read, read_meg, needs="meg")
-
-
-READERS = (
-    _reader("FIF", fif_tags.is_fif, ("signal", "evoked", "events")),
-    _reader("CTF", is_ctf),
-    _reader("4D/BTi", lambda path: bti_file(path) is not None),
-    _reader("KIT", is_kit),
-    _reader("FIL OPM", is_fil),
-    _reader("EEGLAB, EGI, CNT, GDF, eXimia, NEDF, SNIRF, Curry", _is_other),
-)
+    path = path_of(path)
+    if not path.is_dir():
+        path = check_file(path)
+    for reader in READERS:
+        if reader.can_read(path):
+            return reader.read(path, chunks=chunks, events=events)
+    raise FileFormatError(
+        f"Expected a recording in FIF, CTF, KIT, BTi, FIL OPM or another format of MNE at "
+        f"{path}, found none: give the .ds folder of CTF, the folder of BTi, and the "
+        f"_meg.bin file of FIL; of intracranial formats use nks.io.read_seeg."
+    )

@@ -216,3 +216,14 @@ def collected_warnings(path: Path) -> Iterator[None]:
     said = dict.fromkeys(" ".join(str(w.message).split()) for w in told)
     if said:
         assemble.warn(f"{path.name}: {' '.join(said)}")
+
+
+# -- for those who tell formats apart -----------------------------------------------------------
+
+
+def head(path: Path, size: int) -> bytes:
+    """The first bytes of a file; none where there is no file."""
+    if not path.is_file():
+        return b""
+    with path.open("rb") as stream:
+        return stream.read(size)

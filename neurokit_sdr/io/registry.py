@@ -10,10 +10,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
 from neurokit_sdr.io import assemble
+from neurokit_sdr.io.lazy import chunked
 
 #: Other packages name a :class:`Reader` under this group of entry points.
 ENTRY_POINTS = "neurokit_sdr.readers"
@@ -65,15 +67,32 @@ class Reader:
     needs: str = ""
 
 
-#: Modules with a ``READERS`` tuple each, in the order in which they are asked: a format that can
-#: be told apart for certain comes before one that opens nearly everything.
-_MODULES = (
-    "neurokit_sdr.io.store",
-    "neurokit_sdr.io.formats.bids.read",
-    "neurokit_sdr.io.calcium",
-    "neurokit_sdr.io.meg",
-    "neurokit_sdr.io.seeg",
-    "neurokit_sdr.io.spikes",
+#: Modules with a ``READER`` each, in the order in which they are asked: a format that can be told
+#: apart for certain comes before one that opens nearly everything.
+_FORMATS = (
+    "store.read",
+    "formats.bids.read",
+    "formats.suite2p.read",
+    "formats.caiman.read",
+    "formats.minian.read",
+    "formats.inscopix.read",
+    "formats.fif.read",
+    "formats.ctf.read",
+    "formats.bti.read",
+    "formats.kit.read",
+    "formats.fil.read",
+    "formats.mne.read",
+    "formats.edf.read",
+    "formats.brainvision.read",
+    "formats.persyst.read",
+    "formats.nihon_kohden.read",
+    "formats.blackrock.read",
+    "formats.micromed.read",
+    "formats.mef3.read",
+    "formats.eeglab.read",
+    "formats.nwb.read",
+    "formats.phy.read",
+    "formats.neo.read",
 )
 
 
@@ -88,7 +107,7 @@ def all_readers() -> list[Reader]:
 
 @functools.lru_cache(maxsize=1)  # what is installed is looked for once, and warned of once
 def _known_readers(_path: tuple[str, ...]) -> tuple[Reader, ...]:
-    own = [r for name in _MODULES for r in importlib.import_module(name).READERS]
+    own = [importlib.import_module(f"neurokit_sdr.io.{name}").READER for name in _FORMATS]
     return (*_of_other_packages({r.name for r in own}), *own)
 
 
@@ -117,6 +136,16 @@ def _of_other_packages(taken: set[str]) -> list[Reader]:
             taken.add(reader.name)
             found.append(reader)
     return found
+
+
+def with_chunks(read: Callable[..., xr.DataTree]) -> Callable[..., xr.DataTree]:
+    """The function of a reader whose values stay in their file, with ``chunks=`` on top."""
+
+    @functools.wraps(read)
+    def call(path: Path, *, chunks: Any = None, **options: Any) -> xr.DataTree:
+        return chunked(read(path, **options), chunks)
+
+    return call
 
 
 def is_installed(reader: Reader) -> bool:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core import schema
-from neurokit_sdr.core.errors import FileFormatError, SchemaError
-from neurokit_sdr.core.files import check_file, check_hdf5
+from neurokit_sdr.core.errors import SchemaError
+from neurokit_sdr.core.files import check_file
 from neurokit_sdr.io import assemble
-from neurokit_sdr.io.lazy import chunked, path_of
-from neurokit_sdr.io.registry import Reader
+from neurokit_sdr.io.formats.neo.read import read_neo
+from neurokit_sdr.io.formats.nwb.read import is_nwb, read_nwb
+from neurokit_sdr.io.formats.phy.read import is_phy, read_phy
+from neurokit_sdr.io.lazy import path_of
 
 
 def read_spikes(path: str | os.PathLike[str]) -> xr.DataTree:
@@ -67,42 +68,12 @@ def read_spikes(path: str | os.PathLike[str]) -> xr.DataTree:
     array([0.1 , 0.2 , 0.15])
     """
     path = path_of(path)
-    if path.is_dir():
-        return _read_folder(path)
-    path = check_file(path)
-    import h5py
-
-    if h5py.is_hdf5(path):
-        from neurokit_sdr.io.formats.nwb.read import is_nwb, read_nwb
-
-        if is_nwb(path):
-            return read_nwb(path, spikes=True)
-        check_hdf5(path)
-    elif path.suffix.lower() in {".nwb", ".nix", ".h5", ".hdf5", ".nc", ".kwik"}:
-        check_hdf5(path)  # raises: the suffix promises HDF5 and the content is none
-    if (path.parent / "spike_times.npy").exists() and path.suffix in {".npy", ".py", ".tsv"}:
-        raise FileFormatError(
-            f"{path} is one file of a Phy or Kilosort folder: give the folder {path.parent}."
-        )
-    from neurokit_sdr.io.formats.neo.read import read_neo
-
-    return read_neo(path)
-
-
-def _read_folder(path: Path) -> xr.DataTree:
-    if (path / "spike_times.npy").exists():
-        from neurokit_sdr.io.formats.phy.read import read_phy
-
+    if not path.is_dir():
+        path = check_file(path)
+    if is_nwb(path):
+        return read_nwb(path, spikes=True)
+    if is_phy(path):
         return read_phy(path)
-    if any((path / name).exists() for name in (".zgroup", ".zattrs", "zarr.json")):
-        raise FileFormatError(
-            f"{path} is a Zarr store, which is not read as spikes: export NWB-Zarr to an HDF5 file "
-            f"with hdmf-zarr, and read that."
-        )
-    if not any(path.iterdir()):
-        raise FileFormatError(f"Expected a recording in the folder {path}, found it empty.")
-    from neurokit_sdr.io.formats.neo.read import read_neo
-
     return read_neo(path)
 
 
@@ -198,56 +169,3 @@ def _one_train(unit: Any, times: Any) -> np.ndarray:
             f"{array.shape}: MATLAB columns are made flat with numpy.ravel."
         )
     return array
-
-
-def _is_nwb(path: Path) -> bool:
-    from neurokit_sdr.io.formats.nwb.read import is_nwb
-
-    return is_nwb(path)
-
-
-def _is_phy(path: Path) -> bool:
-    return (path / "spike_times.npy").is_file()
-
-
-def _neo_knows(path: Path) -> bool:
-    from neurokit_sdr.io.formats.neo.read import knows
-
-    return knows(path)
-
-
-def _read_nwb(path: Path, *, chunks: Any = None) -> xr.DataTree:
-    from neurokit_sdr.io.formats.nwb.read import read_nwb
-
-    return chunked(read_nwb(path), chunks)
-
-
-def _read_any_spikes(path: Path, *, chunks: Any = None) -> xr.DataTree:
-    return chunked(read_spikes(path), chunks)
-
-
-READERS = (
-    Reader(
-        name="NWB",
-        kinds=("spikes", "calcium", "rois", "signal", "trials", "epochs", "events"),
-        keeps="units and their columns, electrodes, fluorescence and masks, raw signals and LFP, "
-        "intervals, behaviour, events, metadata",
-        can_read=_is_nwb,
-        read=_read_nwb,
-    ),
-    Reader(
-        name="Phy and Kilosort folder",
-        kinds=("spikes",),
-        keeps="every cluster and its labels, amplitudes, templates, channel positions, parameters",
-        can_read=_is_phy,
-        read=_read_any_spikes,
-    ),
-    Reader(
-        name="formats of neo",
-        kinds=("spikes", "events", "epochs"),
-        keeps="spike trains and their annotations, events, epochs (Plexon, Blackrock, Neuralynx, "
-        "Spike2, NeuroExplorer, NIX, text, ...)",
-        can_read=_neo_knows,
-        read=_read_any_spikes,
-    ),
-)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import numbers
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +12,7 @@ import xarray as xr
 
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.clock import even_time
-from neurokit_sdr.core.errors import DataWarning, ParameterError, SchemaError
+from neurokit_sdr.core.errors import ParameterError, SchemaError, warn
 from neurokit_sdr.preprocessing import filtering
 from neurokit_sdr.preprocessing.along_time import BinMean, Cut, Filter, along_time, cut_trials
 from neurokit_sdr.preprocessing.sampling import GAP, ON_EDGE, Clock, clock_of, samples
@@ -99,7 +98,7 @@ def bin_signal(data: xr.Dataset | xr.DataTree, bin_size: float) -> xr.Dataset:
         elif name != "time":
             left.append(str(name))
     if left:
-        _warn(
+        warn(
             f"Left out of the bins, because they are no floats, and a mean of codes or text says "
             f"nothing: {sorted(left)}. Convert those that were measured first: "
             f"{_converted(sorted(left)[0])}."
@@ -186,7 +185,7 @@ def epoch(
     clean = ~_touches(onset + low / clock.rate, onset + high / clock.rate, drop)
     kept = np.flatnonzero(whole & clean)
     if not whole.all():
-        _warn(
+        warn(
             f"{int((~whole).sum())} of {onset.size} trials reach outside the recording or across a "
             f"gap in it, and were left out; 'trial' numbers the events given."
         )
@@ -296,7 +295,7 @@ def bandpass(
             f"wider edges (the transition is a quarter of an edge, and at least 2 Hz)."
         )
     if short.any():
-        _warn(
+        warn(
             f"{int(short.sum())} stretches between gaps are not longer than half the filter's "
             f"response ({kernel.half / clock.rate:g} s), and became NaN."
         )
@@ -313,7 +312,7 @@ def bandpass(
         variables[name] = along_time(variable, operation, recording.sizes["time"])
     filtered = _rebuilt(recording, variables, time=True)
     if left:
-        _warn(
+        warn(
             f"Not filtered, because they hold whole numbers, which may be codes: {sorted(left)}. "
             f"Convert those that were measured first: {_converted(sorted(left)[0])}."
         )
@@ -323,10 +322,6 @@ def bandpass(
 
 
 # -- arguments ----------------------------------------------------------------------------------
-
-
-def _warn(text: str) -> None:
-    warnings.warn(text, DataWarning, stacklevel=3)
 
 
 def _converted(name: str) -> str:

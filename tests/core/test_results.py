@@ -36,7 +36,7 @@ class Mean(Estimator):
         """Take the mean."""
         self.result_ = results.stamp(
             xr.Dataset({"mean": data["count"].mean() ** self.power}),
-            estimator="Mean",
+            estimator=type(self),
             parameters=self.get_params(),
             seed=0,
             status=results.CONVERGED,
@@ -62,7 +62,7 @@ class Mean(Estimator):
 def _registered():
     results.register(Mean)
     yield
-    results._registry.pop("Mean", None)
+    results._registry.pop((results._package(Mean.__module__), "Mean"), None)
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_stamp_says_what_made_the_result(data):
 
 
 def test_stamp_keeps_the_results_own_attributes_and_refuses_what_no_file_keeps(data):
-    marks = {"estimator": "Mean", "parameters": {}, "seed": 0, "status": "x", "fingerprint": "y"}
+    marks = {"estimator": Mean, "parameters": {}, "seed": 0, "status": "x", "fingerprint": "y"}
     stamped = results.stamp(xr.Dataset(attrs={"bin_size": 0.1}), **marks)
     assert stamped.attrs["bin_size"] == 0.1
     with pytest.raises(SchemaError, match="'when'"):

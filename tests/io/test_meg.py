@@ -31,8 +31,11 @@ from neurokit_sdr.core.errors import (
     SchemaError,
 )
 from neurokit_sdr.core.seeding import stream
-from neurokit_sdr.io import meg
+from neurokit_sdr.io.formats.bti.read import bti_file
+from neurokit_sdr.io.formats.ctf.read import is_ctf
 from neurokit_sdr.io.formats.fif import tags as fif_tags
+from neurokit_sdr.io.formats.fil.read import is_fil
+from neurokit_sdr.io.formats.kit.read import is_kit
 from neurokit_sdr.io.formats.mne import read as mne_read
 from neurokit_sdr.io.interop.mne import from_mne, to_mne
 
@@ -822,7 +825,7 @@ def write_opm(folder: Path) -> Path:
 
 def test_optically_pumped_magnetometers(tmp_path):
     path = write_opm(tmp_path)
-    assert meg.is_fil(path)
+    assert is_fil(path)
     with pytest.warns(DataWarning, match="MNE says of sub-1.*No fiducials"):
         session = nks.io.read_meg(path)
     raw = mne.io.read_raw_fil(path, verbose="ERROR")
@@ -839,27 +842,27 @@ def test_folders_and_files_are_known_by_content(tmp_path):
     ctf = tmp_path / "x.ds"
     ctf.mkdir()
     (ctf / "x.res4").write_bytes(b"MEG41RS\0" + bytes(100))
-    assert meg.is_ctf(ctf)
+    assert is_ctf(ctf)
     with pytest.raises(FileFormatError, match="could not be read with MNE"):
         nks.io.read_meg(ctf)
     kit = tmp_path / "x.sqd"
     kit.write_bytes(struct.pack("<4i", 0, 16, 32, 32) + bytes(16 * 40))
-    assert meg.is_kit(kit)
+    assert is_kit(kit)
     with pytest.raises(FileFormatError, match="could not be read with MNE"):
         nks.io.read_meg(kit)
     bti = tmp_path / "run"
     bti.mkdir()
     (bti / "config").write_bytes(bytes(100))
     (bti / "c,rfDC").write_bytes(bytes(100))
-    assert meg.bti_file(bti) == bti / "c,rfDC"
+    assert bti_file(bti) == bti / "c,rfDC"
     with pytest.raises(FileFormatError, match="could not be read with MNE"):
         nks.io.read_meg(bti)
     for path in (tmp_path, kit.with_name("y.sqd")):
         path.mkdir(exist_ok=True)
-        assert not meg.is_ctf(path)
-        assert not meg.is_kit(path)
-        assert not meg.is_fil(path)
-        assert meg.bti_file(path) is None
+        assert not is_ctf(path)
+        assert not is_kit(path)
+        assert not is_fil(path)
+        assert bti_file(path) is None
         with pytest.raises(FileFormatError, match="Expected a recording in FIF, CTF, KIT"):
             nks.io.read_meg(path)
 

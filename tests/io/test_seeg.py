@@ -29,7 +29,7 @@ from neurokit_sdr.core.errors import (
     ParameterError,
     SchemaError,
 )
-from neurokit_sdr.io import seeg
+from neurokit_sdr.io.formats import recorders as recorders_of_files
 from neurokit_sdr.io.formats.edf.write import record_length
 from neurokit_sdr.io.published.seeg import read_bonn
 
@@ -809,7 +809,7 @@ FORMATS = {
 @pytest.mark.parametrize("name", FORMATS)
 def test_formats_are_known_by_content(tmp_path, name):
     path = FORMATS[name](tmp_path)
-    claims = [r.name for r in seeg.READERS if r.can_read(path)]
+    claims = [r.name for r in recorders_of_files.READERS if r.can_read(path)]
     assert claims == [name]
     for other in ("empty", "text", "folder"):
         target = tmp_path / other
@@ -817,7 +817,7 @@ def test_formats_are_known_by_content(tmp_path, name):
             target.mkdir()
         else:
             target.write_bytes(b"" if other == "empty" else b"hello\n" * 100)
-        assert not any(r.can_read(target) for r in seeg.READERS)
+        assert not any(r.can_read(target) for r in recorders_of_files.READERS)
 
 
 @pytest.mark.parametrize("name", [n for n in FORMATS if n != "EDF and BDF"])

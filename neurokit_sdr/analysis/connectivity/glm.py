@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,8 +11,9 @@ import xarray as xr
 from neurokit_sdr.analysis.connectivity import advice, lags, regression
 from neurokit_sdr.analysis.connectivity.data import check_length, counts_of, label
 from neurokit_sdr.analysis.connectivity.profile import profile_lags, warn
+from neurokit_sdr.core import errors
 from neurokit_sdr.core.arguments import Interval, check
-from neurokit_sdr.core.errors import ConvergenceWarning, ParameterError, SchemaError
+from neurokit_sdr.core.errors import ParameterError, SchemaError
 from neurokit_sdr.core.parallel import thread_count
 from neurokit_sdr.core.threads import parallel_map
 
@@ -149,11 +149,10 @@ def coupled_poisson_glm(
     result = result.assign_coords(lag=("lag", np.arange(1, n_lags + 1) * width, {"units": "s"}))
     warn(advice.of_reach(lags.profile(of), n_lags, width))
     if not fit.converged.all():
-        warnings.warn(
+        errors.warn(
             f"The GLM of {int((~fit.converged).sum())} of {len(live)} units has not converged "
             f"after {max_iter} steps: give more with max_iter=.",
-            ConvergenceWarning,
-            stacklevel=2,
+            errors.ConvergenceWarning,
         )
     return result
 

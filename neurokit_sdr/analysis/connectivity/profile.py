@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import xarray as xr
 
 from neurokit_sdr.analysis.connectivity import advice, lags
 from neurokit_sdr.analysis.connectivity.data import counts_of, spikes_of
+from neurokit_sdr.core import errors
 from neurokit_sdr.core.arguments import Interval, check
-from neurokit_sdr.core.errors import DataWarning, ParameterError
+from neurokit_sdr.core.errors import ParameterError
 
 #: Lags of a profile, in bins: the farther half of them is its floor.
 PROFILE_LAGS = 20
@@ -117,5 +116,4 @@ def profile_of(trains: lags.Trains, n_lags: int) -> lags.Profile:
 
 def warn(text: str | None) -> None:
     if text:
-        # At the line of the user, who called the function that called this.
-        warnings.warn(text, DataWarning, stacklevel=3)
+        errors.warn(text)

@@ -280,17 +280,9 @@ class HMMGLM(Estimator):
         )
         result = result.merge(label_states(data, decoded, order))
         status = results.outcome(best.converged, best.interrupted, self.max_iter)
-        self.result_ = results.stamp(
-            result,
-            estimator=type(self).__name__,
-            parameters=self.get_params(),
-            seed=seed,
-            status=status,
-            fingerprint=fingerprint,
-        )
+        self._finish(result, seed=seed, status=status, fingerprint=fingerprint)
         if not best.interrupted:
             saved.remove()
-        self._warn_unless_converged(status)
         return self
 
     def predict(self, data: xr.Dataset) -> xr.Dataset:
@@ -419,20 +411,12 @@ class HMMGLM(Estimator):
         """
         arrays = unlabel_parameters(parameters)
         time_constants = [float(tau) for tau in parameters["time_constant"].values]
-        model = cls(
-            len(arrays["initial"]),
+        return cls._known(
+            parameters,
+            n_states=len(arrays["initial"]),
             nonlinearity=str(parameters.attrs["nonlinearity"]),
             history=time_constants or None,
         )
-        model.result_ = results.stamp(
-            parameters,
-            estimator=cls.__name__,
-            parameters=model.get_params(),
-            seed=0,
-            status="known parameters",
-            fingerprint=results.fingerprint(parameters),
-        )
-        return model
 
     def _time_constants(self) -> list[float]:
         if self.history is None:

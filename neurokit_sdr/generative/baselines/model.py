@@ -12,13 +12,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import xarray as xr
 from scipy.ndimage import gaussian_filter1d
-from threadpoolctl import threadpool_limits
 
 from neurokit_sdr.core import results
 from neurokit_sdr.core.errors import ParameterError, SchemaError
 from neurokit_sdr.core.estimator import Interval, OneOrSeveral, Options
 from neurokit_sdr.core.progress import progress_bar
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
+from neurokit_sdr.core.threads import one_blas_thread
 from neurokit_sdr.generative.baselines import equations
 from neurokit_sdr.generative.baselines.labels import label_fit, projection_of, read_out_of
 from neurokit_sdr.generative.rates.arrays import Arrays, check_n_latents, training_arrays
@@ -86,13 +86,13 @@ class _SmoothedRates(RateModel):
             )
         return widths
 
-    def _fit(self, data: xr.Dataset, arrays: Arrays, seed: int, progress: bool) -> xr.Dataset:
-        """A ``result_`` that lacks its stamp."""
+    def _fit(self, data: xr.Dataset, arrays: Arrays, seed: int, progress: bool) -> Self:
+        """What both models do once their arrays are checked."""
         bin_size = float(data.attrs["bin_size"])
         widths = self._widths(bin_size)
         counts = arrays.counts[:, : arrays.n_window].astype(np.float64)
         with (
-            threadpool_limits(1, user_api="blas"),  # sums do not depend on how many there are
+            one_blas_thread(),  # sums do not depend on how many there are
             progress_bar(None, type(self).__name__, progress) as bar,
         ):
             fit = equations.fit(
@@ -105,13 +105,8 @@ class _SmoothedRates(RateModel):
         found = label_fit(fit, widths, data["unit"].values[arrays.held_in], bin_size)
         result = begin_result(data, arrays).merge(found)
         result.attrs |= found.attrs
-        return results.stamp(
-            result,
-            estimator=type(self).__name__,
-            parameters=self.get_params(),
-            seed=seed,
-            status=results.CONVERGED,
-            fingerprint=results.fingerprint(data),
+        return self._finish(
+            result, seed=seed, status=results.CONVERGED, fingerprint=results.fingerprint(data)
         )
 
     def _features(self, arrays: Arrays) -> equations.Features:
@@ -209,8 +204,7 @@ class Smoothing(_SmoothedRates):
             If a hyper-parameter is out of range.
         """
         self._check_params()
-        self.result_ = self._fit(data, training_arrays(data), resolve_seed(rng), progress)
-        return self
+        return self._fit(data, training_arrays(data), resolve_seed(rng), progress)
 
     def _find(self, root: np.ndarray) -> equations.Projection:
         return equations.standardise(root)
@@ -301,8 +295,7 @@ class FactorAnalysis(_SmoothedRates):
         self._check_params()
         arrays = training_arrays(data, n_units=2)
         check_n_latents(self.n_latents, arrays)
-        self.result_ = self._fit(data, arrays, resolve_seed(rng), progress)
-        return self
+        return self._fit(data, arrays, resolve_seed(rng), progress)
 
     @classmethod
     def _hyper_parameters(cls, parameters: xr.Dataset) -> dict[str, Any]:

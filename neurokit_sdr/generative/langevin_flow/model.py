@@ -319,17 +319,9 @@ class LangevinFlow(RateModel):
             "precision": trained.precision,
             "mean_path": int(mean_path),
         }
-        self.result_ = results.stamp(
-            result,
-            estimator=type(self).__name__,
-            parameters=self.get_params(),
-            seed=seed,
-            status=trained.status,
-            fingerprint=fingerprint,
-        )
+        self._finish(result, seed=seed, status=trained.status, fingerprint=fingerprint)
         if not trained.interrupted:
             saved.remove()
-        self._warn_unless_converged(trained.status)
         return self
 
     def forecast(

@@ -7,13 +7,13 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import xarray as xr
-from threadpoolctl import threadpool_limits
 
 from neurokit_sdr.core import results
 from neurokit_sdr.core.errors import SchemaError
 from neurokit_sdr.core.estimator import Interval, OneOrSeveral, Options
 from neurokit_sdr.core.progress import progress_bar
 from neurokit_sdr.core.seeding import RNG, resolve_seed
+from neurokit_sdr.core.threads import one_blas_thread
 from neurokit_sdr.generative.poisson_lds import equations
 from neurokit_sdr.generative.poisson_lds.labels import data_of, label_parameters, unlabel
 from neurokit_sdr.generative.rates.arrays import Arrays, check_n_latents, training_arrays
@@ -127,7 +127,7 @@ class PoissonLDS(RateModel):
         known = data_of(arrays, np.ones_like(arrays.held_in), arrays.valid)
         known = known.take(np.flatnonzero(arrays.valid.any(axis=1)))
         with (
-            threadpool_limits(1, user_api="blas"),  # sums do not depend on how many there are
+            one_blas_thread(),  # sums do not depend on how many there are
             progress_bar(None, type(self).__name__, progress) as bar,
         ):
 
@@ -145,16 +145,7 @@ class PoissonLDS(RateModel):
         result["objective"] = ("iteration", fit.objective, {"long_name": "log posterior", **nats})
         result["log_likelihood"] = ("iteration", fit.log_likelihood, nats)
         status = results.outcome(fit.converged, fit.interrupted, self.max_iter)
-        self.result_ = results.stamp(
-            result,
-            estimator=type(self).__name__,
-            parameters=self.get_params(),
-            seed=seed,
-            status=status,
-            fingerprint=results.fingerprint(data),
-        )
-        self._warn_unless_converged(status)
-        return self
+        return self._finish(result, seed=seed, status=status, fingerprint=results.fingerprint(data))
 
     @classmethod
     def _hyper_parameters(cls, parameters: xr.Dataset) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import xarray as xr
 
-from neurokit_sdr.core import results, schema
+from neurokit_sdr.core import schema
 from neurokit_sdr.core.arguments import Interval
 from neurokit_sdr.core.errors import ParameterError, SchemaError
 from neurokit_sdr.core.estimator import Estimator
@@ -226,20 +226,11 @@ class RateModel(Estimator):
             If a parameter is missing, misshapen or not finite.
         """
         check_parameters(parameters, cls._needed, ("bin_size", *cls._needed_attrs))
-        model = cls(**cls._hyper_parameters(parameters))
         known = parameters.copy()
         if "held_in" not in known.variables:
             known = known.assign_coords(held_in=("unit", np.ones(known.sizes["unit"], dtype=bool)))
         known.attrs.setdefault("n_forward", 0)
-        model.result_ = results.stamp(
-            known,
-            estimator=cls.__name__,
-            parameters=model.get_params(),
-            seed=0,
-            status="known parameters",
-            fingerprint=results.fingerprint(parameters),
-        )
-        return model
+        return cls._known(known, **cls._hyper_parameters(parameters))
 
     @classmethod
     def _hyper_parameters(cls, parameters: xr.Dataset) -> dict[str, Any]:

@@ -583,11 +583,13 @@ class Sparsey(Estimator):
         model._check_layout(parameters)
         model.result_ = results.stamp(
             parameters,
-            estimator=cls.__name__,
+            estimator=cls,
             parameters=model.get_params(),
             seed=int(parameters.attrs.get("seed", 0)),
-            status="known parameters",
-            fingerprint=results.fingerprint(parameters),
+            status=str(parameters.attrs.get("status", results.KNOWN)),
+            fingerprint=str(
+                parameters.attrs.get("input_fingerprint", results.fingerprint(parameters))
+            ),
         )
         return model
 
@@ -800,7 +802,7 @@ class Sparsey(Estimator):
             warnings.warn(f"Sparsey: {status}", ConvergenceWarning, stacklevel=3)
         self.result_ = results.stamp(
             result,
-            estimator=type(self).__name__,
+            estimator=type(self),
             parameters=self.get_params(),
             seed=seed,
             status=status,

@@ -17,16 +17,8 @@ import numpy as np
 
 from neurokit_sdr.core.errors import FileFormatError
 from neurokit_sdr.core.files import check_inside
+from neurokit_sdr.io.formats.bids.names import DESCRIPTION, EXTENSIONS
 
-DESCRIPTION = "dataset_description.json"
-#: Kinds of recording, and the suffixes of their files; "" stands for a folder of 4D/BTi.
-EXTENSIONS = {
-    "ieeg": (".vhdr", ".edf", ".set", ".mefd", ".nwb", ".bdf"),
-    "eeg": (".vhdr", ".edf", ".bdf", ".set"),
-    "meg": (".fif", ".ds", ".con", ".sqd", ".kdf", ".chn", ".raw", ".mhd", ""),
-}
-#: The longest text that an attribute of every format can hold, with room to spare.
-LONGEST = 30_000
 _LARGEST = 1 << 28
 _LARGEST_JSON = 1 << 23
 _DEPTH = 6

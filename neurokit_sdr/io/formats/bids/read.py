@@ -14,10 +14,8 @@ import xarray as xr
 
 from neurokit_sdr.core.errors import FileFormatError
 from neurokit_sdr.core.files import check_inside
-from neurokit_sdr.io import assemble, lazy
+from neurokit_sdr.io import assemble
 from neurokit_sdr.io.formats.bids.files import (
-    DESCRIPTION,
-    LONGEST,
     absolute,
     check_reference,
     derived_tables,
@@ -33,27 +31,13 @@ from neurokit_sdr.io.formats.bids.files import (
     sidecars,
     typed,
 )
+from neurokit_sdr.io.formats.bids.names import DESCRIPTION, LONGEST, TYPES
+from neurokit_sdr.io.formats.nwb.read import read_nwb
+from neurokit_sdr.io.formats.recorders import read_recording
+from neurokit_sdr.io.meg import read_meg
 from neurokit_sdr.io.recording import events_dataset
-from neurokit_sdr.io.registry import Reader
+from neurokit_sdr.io.registry import Reader, with_chunks
 
-#: BIDS' word for a type of channel, and MNE's. MEG files say theirs better themselves.
-TYPES = {
-    "EEG": "eeg",
-    "ECOG": "ecog",
-    "SEEG": "seeg",
-    "DBS": "dbs",
-    "EOG": "eog",
-    "VEOG": "eog",
-    "HEOG": "eog",
-    "ECG": "ecg",
-    "EMG": "emg",
-    "RESP": "resp",
-    "GSR": "gsr",
-    "TEMP": "temperature",
-    "TRIG": "stim",
-    "EYEGAZE": "eyegaze",
-    "PUPIL": "pupil",
-}
 #: Metres in one unit of positions.
 METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
 _ENTITIES = {
@@ -66,7 +50,7 @@ _ENTITIES = {
 }
 
 
-def can_read(path: Path) -> bool:
+def is_bids(path: Path) -> bool:
     """Whether a path is a BIDS dataset with recordings, a folder of one, or a recording in one."""
     root = find_root(path)
     if root is None:
@@ -77,7 +61,7 @@ def can_read(path: Path) -> bool:
     return path.is_dir() and bool(find_recordings(path))
 
 
-def read_bids(path: Path, *, chunks: Any = None) -> xr.DataTree:
+def read_bids(path: Path) -> xr.DataTree:
     """Read the recording that a dataset, a folder of one, or a file names.
 
     :func:`neurokit_sdr.io.read_seeg` says into what.
@@ -94,7 +78,7 @@ def read_bids(path: Path, *, chunks: Any = None) -> xr.DataTree:
         raise FileFormatError(
             f"{recording} is a link to nothing: its content was not fetched (datalad get)."
         )
-    return lazy.chunked(_Session(recording, root).read(), chunks)
+    return _Session(recording, root).read()
 
 
 def _only_recording(path: Path, root: Path) -> Path:
@@ -415,26 +399,16 @@ def _placed(signal: xr.Dataset, electrodes: xr.Dataset) -> xr.Dataset:
 
 def _read_file(path: Path, suffix: str) -> xr.DataTree:
     if path.suffix == ".nwb":
-        from neurokit_sdr.io.formats.nwb.read import read_nwb
-
         return read_nwb(path)
-    if suffix == "meg":
-        from neurokit_sdr.io.meg import read_meg
-
-        return read_meg(path)
-    from neurokit_sdr.io.seeg import read_recording
-
-    return read_recording(path)
+    return read_meg(path) if suffix == "meg" else read_recording(path)
 
 
-READERS = (
-    Reader(
-        "BIDS",
-        ("signal", "events"),
-        "channel types, units and status, electrodes and their coordinate frame as written, "
-        "coordsystem, events with all columns, line frequency, reference, participant, derived "
-        "annotations",
-        can_read,
-        read_bids,
-    ),
+READER = Reader(
+    name="BIDS",
+    kinds=("signal", "events"),
+    keeps="channel types, units and status, electrodes and their coordinate frame as written, "
+    "coordsystem, events with all columns, line frequency, reference, participant, derived "
+    "annotations",
+    can_read=is_bids,
+    read=with_chunks(read_bids),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from neurokit_sdr._version import __version__
 from neurokit_sdr.core.errors import FileFormatError, ParameterError, SchemaError
 from neurokit_sdr.core.files import atomic_path
 from neurokit_sdr.io import assemble
-from neurokit_sdr.io.formats.bids import files as bids_files
-from neurokit_sdr.io.formats.bids import read as bids
-from neurokit_sdr.io.formats.brainvision.read import write_brainvision
+from neurokit_sdr.io.formats.bids.files import read_tsv
+from neurokit_sdr.io.formats.bids.names import DESCRIPTION, TYPES
+from neurokit_sdr.io.formats.brainvision.write import write_brainvision
+from neurokit_sdr.io.lazy import path_of
 from neurokit_sdr.io.recording import recordings, sample_clock
 
 _VERSION = "1.10.0"
@@ -34,7 +36,7 @@ _FRAMES = {
     "eeg": {"CapTrak", "EEGLAB", "EEGLAB-HJ", "CTF", "ElektaNeuromag", "4DBti", "KitYokogawa",
             "ChietiItab", *_TEMPLATES},
 }  # fmt: skip
-_WORDS = {v: k for k, v in reversed(bids.TYPES.items())}
+_WORDS = {v: k for k, v in reversed(TYPES.items())}
 _COUNTS = {
     "EEG": ("eeg",),
     "SEEG": ("seeg", "dbs"),  # BIDS has no count of its own for the contacts of DBS
@@ -65,10 +67,73 @@ _ATTRS = {
 }
 
 
-def write(
-    data: Any, folder: Path, subject: str, task: str, session: str | None, run: str | None
+def write_bids(
+    data: xr.Dataset | xr.DataTree,
+    folder: str | os.PathLike[str],
+    *,
+    subject: str,
+    task: str,
+    session: str | None = None,
+    run: str | None = None,
 ) -> Path:
-    """Write the recording; :func:`neurokit_sdr.io.write_bids` says how."""
+    """Write signals, and events where there are any, as a recording of a BIDS dataset.
+
+    Intracranial channels make it iEEG, others EEG. Samples become BrainVision, 32-bit floats in
+    the units of the channels. Positions go to ``electrodes.tsv``; a coordinate frame that BIDS has
+    no word for is written as ``Other``, with its own name as the description. The dataset is made
+    where there is none yet, and gains the recording where there is. Each file appears only once it
+    is whole.
+
+    Parameters
+    ----------
+    data
+        A Dataset with ``signal(time, channel)``, evenly sampled; or a session with ``/signal`` and
+        ``/events``.
+    folder
+        The dataset's.
+    subject, task, session, run
+        Labels: letters and digits. A recording of the same labels is replaced.
+
+    Returns
+    -------
+    pathlib.Path
+        The recording's header file, which :func:`read_seeg` reads.
+
+    Raises
+    ------
+    ParameterError
+        If a label has other characters.
+    SchemaError
+        If the data are no continuous, evenly sampled signals of one rate, or MEG.
+
+    Warns
+    -----
+    DataWarning
+        Saying what 32 bits cost, and naming what BIDS has no place for.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np, xarray as xr
+    >>> import neurokit_sdr as nks
+    >>> potential = xr.Dataset(
+    ...     {"signal": (("time", "channel"), np.array([[0.5, -1.0], [0.25, 2.0]]))},
+    ...     coords={
+    ...         "time": ("time", [0.0, 0.5], {"units": "s"}),
+    ...         "channel": ["LA1", "LA2"],
+    ...         "channel_type": ("channel", ["seeg", "seeg"]),
+    ...         "channel_unit": ("channel", ["V", "V"]),
+    ...         "bad": ("channel", [False, True]),
+    ...     },
+    ... )
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> path = nks.io.write_bids(potential, folder, subject="01", task="rest")
+    >>> path.name
+    'sub-01_task-rest_ieeg.vhdr'
+    >>> nks.io.read(folder)["/signal/bad"].values.tolist()
+    [False, True]
+    """
+    folder = path_of(folder)
     labels = {"sub": subject, "ses": session, "task": task, "run": run}
     for name, label in labels.items():
         if label is not None and not re.fullmatch(r"[A-Za-z0-9]+", str(label), re.ASCII):
@@ -143,7 +208,7 @@ def _channels(data: xr.Dataset, rate: float) -> str:
     if "bids_type" in data.coords:
         written = data["bids_type"].values.astype(np.str_)
         words = [
-            w if bids.TYPES.get(w.upper(), "misc") == t and w != "n/a" else v
+            w if TYPES.get(w.upper(), "misc") == t and w != "n/a" else v
             for w, t, v in zip(written, types, words, strict=True)
         ]
     columns: dict[str, Any] = {
@@ -276,7 +341,7 @@ def _write(path: Path, content: str) -> None:
 
 
 def _dataset(folder: Path, subject: str, attrs: dict[str, Any]) -> None:
-    description = folder / bids_files.DESCRIPTION
+    description = folder / DESCRIPTION
     if not description.exists():
         fields = {
             "Name": str(attrs.get("dataset_name") or folder.name or "recordings"),
@@ -304,7 +369,7 @@ def _scan(within: Path, stem: str, name: str, moment: str) -> None:
 
 def _add_row(path: Path, key: str, row: dict[str, Any]) -> None:
     """Add a row to a table, or replace the one of the same key."""
-    table = bids_files.read_tsv(path) if path.exists() else {key: []}
+    table = read_tsv(path) if path.exists() else {key: []}
     if key not in table:
         raise FileFormatError(
             f"Expected a column {key!r} in {path}, got {list(table)}: correct it."

@@ -18,6 +18,7 @@ from neurokit_sdr.core.files import check_hdf5
 from neurokit_sdr.core.lazy import lazy_variable
 from neurokit_sdr.io import assemble, imaging
 from neurokit_sdr.io.lazy import values_of
+from neurokit_sdr.io.registry import Reader, with_chunks
 
 #: Traces of ``estimates``, all (component, frame), and what they become.
 _TRACES = {
@@ -262,3 +263,12 @@ class _Reading:
 
         self.file.visititems(visit)
         return rest
+
+
+READER = Reader(
+    name="CaImAn",
+    kinds=("calcium", "rois"),
+    keeps="C, YrA, S, F_dff (lazy), footprints, accepted components, quality, parameters",
+    can_read=is_caiman,
+    read=with_chunks(read_caiman),
+)

@@ -22,7 +22,14 @@ from neurokit_sdr.core.errors import FileFormatError
 from neurokit_sdr.core.files import check_file
 from neurokit_sdr.core.lazy import lazy_variable
 from neurokit_sdr.io import assemble
-from neurokit_sdr.io.formats.edf.header import ANNOTATIONS, Header, Signal, read_header, text_of
+from neurokit_sdr.io.formats.edf.header import (
+    ANNOTATIONS,
+    Header,
+    Signal,
+    is_edf,
+    read_header,
+    text_of,
+)
 from neurokit_sdr.io.recording import (
     distrust,
     events_dataset,
@@ -33,6 +40,7 @@ from neurokit_sdr.io.recording import (
     to_volts,
     unique_names,
 )
+from neurokit_sdr.io.registry import Reader, with_chunks
 
 #: Text of an annotation up to the file's end: the samples under it only fill the last record.
 PADDING = "Recording ends"
@@ -367,3 +375,15 @@ def _integers(stored: np.ndarray, width: int, out: np.ndarray) -> None:
     wide = np.zeros((number, size, 4), dtype=np.uint8)
     wide[..., 1:] = stored.reshape(number, size, 3)
     out[:] = wide.reshape(number, -1).view("<i4") >> 8  # the shift carries the sign
+
+
+READER = Reader(
+    name="EDF and BDF",
+    kinds=("signal", "events"),
+    keeps=(
+        "each channel at its own rate, units, filters, transducers and integer ranges as "
+        "written, annotations, gaps, patient and recording lines"
+    ),
+    can_read=is_edf,
+    read=with_chunks(read_edf),
+)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from neurokit_sdr.core.files import atomic_path
 from neurokit_sdr.io import assemble
 from neurokit_sdr.io.formats.edf.header import CHANNEL_FIELDS, GLOBAL_FIELDS, HEADER
 from neurokit_sdr.io.formats.edf.read import PADDING, channel_type
+from neurokit_sdr.io.lazy import path_of
 from neurokit_sdr.io.recording import VOLTS, recordings, sample_clock, to_volts
 
 #: Values converted at a time.
@@ -53,8 +54,43 @@ class Scaling(NamedTuple):
     shift: float
 
 
-def write(data: Any, path: Path) -> None:
-    """Write EDF+; :func:`neurokit_sdr.io.write_edf` says how."""
+def write_edf(data: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> None:
+    """Write signals, and events where there are any, as EDF+.
+
+    EDF holds integers of 16 bits between bounds for each channel, of at most 8 characters. Values
+    that came from an EDF file, and lie on its steps still, go back as the same integers; others
+    are rounded to 65,535 steps between their smallest and largest, and a warning says what steps.
+    The data records are chosen such that readers compute the very sampling rate; where that leaves
+    the last one half empty it is filled, marked by an annotation "Recording ends" over the filling,
+    which :func:`read_seeg` takes off again. The file appears only once it is whole.
+
+    Parameters
+    ----------
+    data
+        A Dataset with ``signal(time, channel)``, evenly sampled; or a session with ``/signal``, or
+        several of different rates such as ``/signal/256Hz``, and ``/events``.
+    path
+        Where to write; a file there is replaced.
+
+    Raises
+    ------
+    SchemaError
+        If the data are no continuous signals; have NaN, gaps, names that are not at most 16 ASCII
+        characters, or values that the bounds cannot hold.
+
+    Warns
+    -----
+    DataWarning
+        Saying what steps values were rounded to, and naming what EDF has no place for, such as
+        positions and bad channels: :func:`write_bids` keeps these.
+
+    Examples
+    --------
+    >>> import neurokit_sdr as nks
+    >>> session = nks.io.read_seeg("night.edf")  # doctest: +SKIP
+    >>> nks.io.write_edf(nks.io.bipolar_reference(session), "bipolar.edf")  # doctest: +SKIP
+    """
+    path = path_of(path)
     signals, events, attrs = recordings(data, "EDF")
     for one in signals:
         _check(one)

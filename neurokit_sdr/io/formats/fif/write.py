@@ -11,15 +11,76 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from neurokit_sdr.core.errors import FileFormatError, SchemaError
+from neurokit_sdr.core.errors import FileFormatError, ParameterError, SchemaError
 from neurokit_sdr.io import assemble
 from neurokit_sdr.io.formats.mne import info as mne_info
 from neurokit_sdr.io.formats.mne import read as mne_read
 from neurokit_sdr.io.interop.mne import to_mne
+from neurokit_sdr.io.lazy import path_of
 
 
-def save_fif(data: xr.Dataset | xr.DataTree, path: Path) -> None:
-    """Write what :func:`to_mne` makes of the data to FIF, whole or not at all."""
+def write_fif(data: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> None:
+    """Write a signal, epochs or averages to FIF, which MNE and most MEG software read.
+
+    Samples are written in double precision, and so come back to the last bit. FIF keeps sampling
+    rate, filters and positions in single precision: positions within 10 nm.
+
+    Parameters
+    ----------
+    data
+        A Dataset of ``signal(time, channel)``, ``signal(trial, time, channel)`` or
+        ``signal(condition, time, channel)``, or a session with ``/signal`` or ``/evoked`` whose
+        ``/events``, ``/head_position``, ``/digitization``, ``/projections`` and so on go along.
+        ``channel_unit`` must be MNE's unit of the ``channel_type``: V, T, T/m.
+    path
+        By MNE's conventions ``*_raw.fif``, ``*-epo.fif`` or ``*-ave.fif``. An existing file is
+        replaced only once the new one is whole. Beyond 2 GB, further parts ``*-1.fif`` follow.
+
+    Raises
+    ------
+    SchemaError
+        If the data break the schema or have no channel, samples are not evenly spaced, or a unit
+        is not MNE's.
+    ParameterError
+        If the name does not end in ``.fif``.
+    MissingDependencyError
+        If MNE is not installed.
+
+    Warns
+    -----
+    DataWarning
+        Naming what FIF cannot hold.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np, xarray as xr
+    >>> import neurokit_sdr as nks
+    >>> potential = xr.Dataset(
+    ...     {"signal": (("time", "channel"), np.eye(4, 2), {"units": "V"})},
+    ...     coords={
+    ...         "time": ("time", np.arange(4) / 256, {"units": "s"}),
+    ...         "channel": ["A1", "A2"],
+    ...         "channel_type": ("channel", ["seeg", "seeg"]),
+    ...         "channel_unit": ("channel", ["V", "V"]),
+    ...     },
+    ... )
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "made_raw.fif"
+    >>> nks.io.write_fif(potential, path)
+    >>> back = nks.io.read_meg(path)
+    >>> bool((back["/signal/signal"].values == np.eye(4, 2)).all())
+    True
+    """
+    path = path_of(path)
+    if not path.name.endswith((".fif", ".fif.gz")):
+        raise ParameterError(f"Expected a name that ends in .fif, got {path.name!r}.")
+    parts = data.subtree if isinstance(data, xr.DataTree) else [data]
+    for part in parts:
+        if "signal" in part and part.sizes.get("channel") == 0:
+            raise SchemaError(
+                "Expected at least one channel to write, got a signal of none, which FIF cannot "
+                "hold: check what was selected."
+            )
     made = to_mne(data)
     left: list[str] = []
     for one in made if isinstance(made, list) else [made]:
@@ -31,8 +92,8 @@ def save_fif(data: xr.Dataset | xr.DataTree, path: Path) -> None:
     try:
         said = _write_parts(made, folder / path.name, left)
         # The first part last: until it lies there, nothing leads to the new ones.
-        for part in sorted(folder.iterdir(), key=lambda p: p.name == path.name):
-            os.replace(part, path.parent / part.name)
+        for file in sorted(folder.iterdir(), key=lambda p: p.name == path.name):
+            os.replace(file, path.parent / file.name)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     mne_read.warn_said(path, said)

@@ -13,6 +13,7 @@ import xarray as xr
 from neurokit_sdr.core.errors import FileFormatError
 from neurokit_sdr.core.files import check_file, check_inside
 from neurokit_sdr.io import assemble, imaging
+from neurokit_sdr.io.registry import Reader, with_chunks
 
 _STATUS = ("accepted", "rejected", "undecided")
 
@@ -141,3 +142,12 @@ def _properties(path: Path, names: list[str], left: list[str]) -> dict[str, xr.V
         except ValueError:
             columns[new] = xr.Variable("unit", np.array(texts, dtype=np.str_))
     return columns
+
+
+READER = Reader(
+    name="Inscopix CSV",
+    kinds=("calcium", "rois"),
+    keeps="cell traces, accepted, rejected or undecided, cell properties, real frame times",
+    can_read=is_inscopix,
+    read=with_chunks(read_inscopix),
+)

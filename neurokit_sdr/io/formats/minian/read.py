@@ -18,6 +18,7 @@ from neurokit_sdr.core.errors import FileFormatError, MissingDependencyError, Ne
 from neurokit_sdr.core.files import check_zarr
 from neurokit_sdr.core.lazy import lazy_variable
 from neurokit_sdr.io import assemble, imaging
+from neurokit_sdr.io.registry import Reader, with_chunks
 
 _TRACES = {"YrA": "fluorescence", "C": "denoised", "S": "deconvolved"}
 _DIMS = ("unit_id", "frame")
@@ -256,3 +257,13 @@ class _Reading:
             except ValueError:  # pictures of another size
                 self.left.append(f"{name} (dims {variable.dims} of another size)")
         return dataset
+
+
+READER = Reader(
+    name="minian",
+    kinds=("calcium", "rois"),
+    keeps="YrA, C, S and footprints A (lazy), unit and frame labels, other variables",
+    can_read=is_minian,
+    read=with_chunks(read_minian),
+    needs="zarr",
+)

@@ -20,9 +20,12 @@ import xarray as xr
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.clock import even_time
 from neurokit_sdr.core.errors import FileFormatError, MissingDependencyError, NeurokitError
+from neurokit_sdr.core.files import check_inside
 from neurokit_sdr.core.lazy import lazy_variable
-from neurokit_sdr.io import assemble, lazy
+from neurokit_sdr.io import assemble
+from neurokit_sdr.io.contacts.names import on_signal
 from neurokit_sdr.io.formats.mne import info as mne_info
+from neurokit_sdr.io.registry import Reader, with_chunks
 
 #: Files up to so many bytes are searched for triggers when they are opened.
 TRIGGER_SEARCH = 500_000_000
@@ -32,6 +35,22 @@ _BLOCK_VALUES = 4_000_000
 _CACHED = 8
 _opening = threading.RLock()
 _UNTOLD = (DeprecationWarning, FutureWarning, PendingDeprecationWarning, ResourceWarning)
+#: What survives of a recording that MNE opens.
+KEEPS = (
+    "samples, channel types and units, coil types and orientations, positions and their frame, "
+    "bads, filters, head position, digitisation, projections, compensation, annotations, triggers"
+)
+#: Formats that only MNE knows here, by suffix: their readers check the content themselves.
+_OTHER = {
+    ".set": "read_raw_eeglab",
+    ".mff": "read_raw_egi",
+    ".cnt": "read_raw_cnt",
+    ".gdf": "read_raw_gdf",
+    ".nxe": "read_raw_eximia",
+    ".nedf": "read_raw_nedf",
+    ".snirf": "read_raw_snirf",
+    ".cdt": "read_raw_curry",
+}
 
 
 def import_mne() -> Any:
@@ -409,7 +428,6 @@ def read_with_mne(
     path: str | os.PathLike[str],
     opener: str,
     *,
-    chunks: Any = None,
     events: bool | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> xr.DataTree:
@@ -421,8 +439,6 @@ def read_with_mne(
         A file, or a folder where the format is one; checked by the caller.
     opener
         Name of a function of ``mne.io``, such as ``"read_raw_edf"``.
-    chunks
-        As of :func:`neurokit_sdr.io.lazy.chunked`.
     events
         Whether to search trigger channels; see :func:`raw_groups`.
     options
@@ -436,4 +452,46 @@ def read_with_mne(
     source = Source(str(path), opener, tuple(sorted((options or {}).items())))
     groups, attrs = file_groups(source, events)
     attrs |= {"source": f"mne.io.{opener}"}
-    return lazy.chunked(assemble.session(groups, attrs), chunks)
+    return assemble.session(groups, attrs)
+
+
+def read_framed(path: Path, opener: str) -> xr.DataTree:
+    """Read with MNE; a channel without a position is in no coordinate frame."""
+    return on_signal(read_with_mne(path, opener, events=False), _framed)
+
+
+def _framed(signal: xr.Dataset) -> xr.Dataset:
+    nowhere = np.isnan(signal["x"].values)
+    frame = np.where(nowhere, "unknown", signal["coord_frame"].values.astype(np.str_))
+    return signal.assign_coords(coord_frame=("channel", frame))
+
+
+def check_folder(path: Path) -> None:
+    """A recording that is a folder keeps its files in it."""
+    for file in path.rglob("*"):
+        check_inside(file, path)
+
+
+# -- formats that nothing but MNE knows here ----------------------------------------------------
+
+
+def is_other(path: Path) -> bool:
+    """Whether MNE has a reader for the suffix, which checks the content itself."""
+    return path.suffix.lower() in _OTHER
+
+
+def read_other(path: Path, *, events: bool | None = None) -> xr.DataTree:
+    """Read with MNE's own reader; :func:`neurokit_sdr.io.read_meg` says into what."""
+    if path.is_dir():
+        check_folder(path)
+    return read_with_mne(path, _OTHER[path.suffix.lower()], events=events)
+
+
+READER = Reader(
+    name="EEGLAB, EGI, CNT, GDF, eXimia, NEDF, SNIRF, Curry",
+    kinds=("signal", "events"),
+    keeps=KEEPS,
+    can_read=is_other,
+    read=with_chunks(read_other),
+    needs="meg",
+)

@@ -15,11 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core.errors import FileFormatError, MissingDependencyError
+from neurokit_sdr.core.files import check_hdf5
 from neurokit_sdr.io import assemble
+from neurokit_sdr.io.registry import Reader, with_chunks
 
 #: Readers of neo that are not used: they run code from the file (PickleIO unpickles, ElphyIO calls
 #: eval), make data up (ExampleIO), take any bytes for a signal, or are done here already.
@@ -54,12 +57,14 @@ _SHARED_SUFFIXES = {
 _MOST_FILES = 20_000
 #: Readers of HDF5 that need a package of their own.
 _HDF5 = {"NixIO", "MEArecIO"}
+_HDF5_SUFFIXES = {".nwb", ".nix", ".h5", ".hdf5", ".nc", ".kwik"}
 _PICKLE_SUFFIXES = {".pkl", ".pickle"}
 _OWN_WAY = "or load the times yourself and use nks.io.from_spike_times"
 
 
 def read_neo(path: Path) -> xr.DataTree:
     """Read what neo knows under the path's suffix; :func:`read_spikes` says into what."""
+    _check_kind(path)
     if path.suffix.lower() in _PICKLE_SUFFIXES:
         raise FileFormatError(
             f"{path} is a Python pickle by its suffix, which can run code when it is opened; it "
@@ -94,6 +99,25 @@ def read_neo(path: Path) -> xr.DataTree:
         f"({'; '.join(failures) or 'no reader knows it'}): check that it holds sorted spikes, and "
         f"where the format is a folder give the folder; {_OWN_WAY}."
     )
+
+
+def _check_kind(path: Path) -> None:
+    """Raise where a path is no recording of spikes, or not what its suffix promises."""
+    if path.is_dir():
+        if any((path / name).exists() for name in (".zgroup", ".zattrs", "zarr.json")):
+            raise FileFormatError(
+                f"{path} is a Zarr store, which is not read as spikes: export NWB-Zarr to an HDF5 "
+                f"file with hdmf-zarr, and read that."
+            )
+        if not any(path.iterdir()):
+            raise FileFormatError(f"Expected a recording in the folder {path}, found it empty.")
+        return
+    if h5py.is_hdf5(path) or path.suffix.lower() in _HDF5_SUFFIXES:
+        check_hdf5(path)  # also raises where the suffix promises HDF5 and the content is none
+    if (path.parent / "spike_times.npy").exists() and path.suffix in {".npy", ".py", ".tsv"}:
+        raise FileFormatError(
+            f"{path} is one file of a Phy or Kilosort folder: give the folder {path.parent}."
+        )
 
 
 def knows(path: Path) -> bool:
@@ -161,8 +185,6 @@ def _candidates(path: Path) -> list[Any]:
 
 def _other_hdf5(path: Path) -> set[str]:
     """Readers of HDF5 that need a package of their own and whose format this file is not."""
-    import h5py
-
     if not path.is_file() or not h5py.is_hdf5(path):
         return set() if path.suffix.lower() == ".nix" else _HDF5
     try:
@@ -449,3 +471,13 @@ def _segments(parts: list[Part], limits: list[tuple[float, float]]) -> xr.Datase
         },
         attrs={"description": "the segments of the recording"},
     )
+
+
+READER = Reader(
+    name="formats of neo",
+    kinds=("spikes", "events", "epochs"),
+    keeps="spike trains and their annotations, events, epochs (Plexon, Blackrock, Neuralynx, "
+    "Spike2, NeuroExplorer, NIX, text, ...)",
+    can_read=knows,
+    read=with_chunks(read_neo),
+)

@@ -22,6 +22,7 @@ from neurokit_sdr.io.formats.nwb.ophys import read_planes
 from neurokit_sdr.io.formats.nwb.tables import Reading, address, is_a, read_table
 from neurokit_sdr.io.formats.nwb.units import find_units, read_units
 from neurokit_sdr.io.marks import split_mark
+from neurokit_sdr.io.registry import Reader, with_chunks
 
 _METADATA = (
     "identifier",
@@ -437,3 +438,13 @@ def _described(item: Any) -> dict[str, str]:
     if getattr(item, "device", None) is not None:
         fields["device"] = item.device.name
     return {k: str(v) for k, v in fields.items() if v}
+
+
+READER = Reader(
+    name="NWB",
+    kinds=("spikes", "calcium", "rois", "signal", "trials", "epochs", "events"),
+    keeps="units and their columns, electrodes, fluorescence and masks, raw signals and LFP, "
+    "intervals, behaviour, events, metadata",
+    can_read=is_nwb,
+    read=with_chunks(read_nwb),
+)

@@ -16,7 +16,6 @@ from neurokit_sdr.core.errors import FileFormatError
 from neurokit_sdr.core.files import check_file, check_inside
 from neurokit_sdr.core.lazy import lazy_variable
 from neurokit_sdr.io import assemble
-from neurokit_sdr.io.formats.brainvision.read import Layout, read_samples
 from neurokit_sdr.io.recording import (
     distrust,
     events_dataset,
@@ -24,6 +23,8 @@ from neurokit_sdr.io.recording import (
     signal_dataset,
     unique_names,
 )
+from neurokit_sdr.io.registry import Reader, with_chunks
+from neurokit_sdr.io.samples import Layout, read_samples
 
 _LARGEST = 1 << 26
 _TYPES = {"0": "<i2", "7": "<i4"}
@@ -219,3 +220,12 @@ def _patient(sections: dict[str, list[tuple[str, str]]]) -> dict[str, Any]:
             continue
         attrs["meas_date"] = datetime.combine(day.date(), moment.time()).isoformat()
     return attrs
+
+
+READER = Reader(
+    name="Persyst",
+    kinds=("signal", "events"),
+    keeps="channel names as written, comments, gaps, patient",
+    can_read=is_persyst,
+    read=with_chunks(read_persyst),
+)

@@ -13,7 +13,8 @@ import xarray as xr
 
 from neurokit_sdr.core.errors import FileFormatError
 from neurokit_sdr.io import assemble
-from neurokit_sdr.io.formats.suite2p.read import numbers_header
+from neurokit_sdr.io.formats.npy import numbers_header
+from neurokit_sdr.io.registry import Reader, with_chunks
 
 _MICROMETRE = 1e-6
 #: Arrays that are kept whole; any other array in the folder is named in a warning.
@@ -26,6 +27,11 @@ _KEPT = {
     "channel_map",
     "channel_shanks",
 }
+
+
+def is_phy(path: Path) -> bool:
+    """Whether a path is a folder with the times of spikes as Phy and Kilosort write them."""
+    return (path / "spike_times.npy").is_file()
 
 
 def read_phy(folder: Path) -> xr.DataTree:
@@ -308,3 +314,12 @@ def _recording_end(
 
 def _left(folder: Path) -> list[str]:
     return [p.name for p in sorted(folder.glob("*.npy")) if p.stem not in _KEPT]
+
+
+READER = Reader(
+    name="Phy and Kilosort folder",
+    kinds=("spikes",),
+    keeps="every cluster and its labels, amplitudes, templates, channel positions, parameters",
+    can_read=is_phy,
+    read=with_chunks(read_phy),
+)

@@ -5,7 +5,6 @@ Public layout: https://suite2p.readthedocs.io/en/latest/outputs.html
 
 from __future__ import annotations
 
-import json
 import re
 from functools import partial
 from pathlib import Path
@@ -15,30 +14,17 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core.errors import FileFormatError
-from neurokit_sdr.core.files import check_file, check_inside
+from neurokit_sdr.core.files import check_inside
 from neurokit_sdr.core.lazy import lazy_variable
 from neurokit_sdr.io import assemble, imaging
-from neurokit_sdr.io.formats.suite2p.unpickle import load_object_array, npy_header
+from neurokit_sdr.io.formats.npy import numbers_header
+from neurokit_sdr.io.formats.suite2p.names import LABELS, MARK, PIXELS, RESERVED, TRACES
+from neurokit_sdr.io.formats.suite2p.notes import mark_of, restored
+from neurokit_sdr.io.formats.suite2p.unpickle import load_object_array
 from neurokit_sdr.io.lazy import values_of
+from neurokit_sdr.io.registry import Reader, with_chunks
 
-#: Files of traces, and what they become.
-TRACES = {
-    "F.npy": "fluorescence",
-    "Fneu.npy": "neuropil",
-    "spks.npy": "deconvolved",
-    "F_chan2.npy": "fluorescence_chan2",
-    "Fneu_chan2.npy": "neuropil_chan2",
-}
-#: Files of the classifiers: label and probability of each ROI.
-LABELS = {
-    "iscell.npy": ("is_cell", "cell_probability"),
-    "redcell.npy": ("is_red", "red_probability"),
-}
 _COPIES = {"Fall.mat"}  # the same numbers for MATLAB
-#: Per-pixel fields of stat.npy, and what they become; others get "pixel_" before their name.
-PIXELS = {"ypix": "pixel_y", "xpix": "pixel_x", "lam": "pixel_weight"}
-#: Under this key of ops.npy lies what suite2p itself has no field for.
-MARK = "neurokit_sdr"
 _PLANE = re.compile(r"plane(\d+)")
 
 
@@ -97,24 +83,6 @@ def _others(folders: list[Path]) -> list[str]:
     return []
 
 
-def numbers_header(path: Path) -> tuple[tuple[int, ...], np.dtype, bool, int]:
-    """Shape, dtype, Fortran order and offset of a ``.npy`` file of numbers that is whole."""
-    check_file(path)
-    shape, dtype, fortran, offset = npy_header(path)
-    if dtype.kind not in "iufb" or any(n < 0 for n in shape):
-        raise FileFormatError(
-            f"Expected numbers in {path}, got an array of {dtype} and shape {shape}: it was not "
-            f"read."
-        )
-    size = int(np.prod([int(n) for n in shape], dtype=object)) * dtype.itemsize
-    if path.stat().st_size - offset < size:
-        raise FileFormatError(
-            f"Expected {size} bytes of values in {path}, as its header says, got "
-            f"{path.stat().st_size - offset}: it is cut off; copy or download it again."
-        )
-    return shape, dtype, fortran, offset
-
-
 def _read_trace(path: str, key: tuple[Any, ...]) -> np.ndarray:
     """Part of (time, unit) from a file of (unit, time)."""
     time, unit = key
@@ -153,7 +121,7 @@ class _Plane:
                 f"{sorted(p.name for p in folder.iterdir())[:10]}: copy the whole folder."
             )
         ops = self._ops()
-        mark = _mark_of(ops)
+        mark = mark_of(ops)
         n_units, n_frames = self._shape()
         traces = self._traces(mark.get("made_up", []))
         columns, rois = self._rois(n_units)
@@ -188,7 +156,7 @@ class _Plane:
         if settings.attrs or settings.variables:
             groups["suite2p"] = settings
         self._name_others()
-        return mark.get("name", folder.name), _restored(groups, mark, self.rate)
+        return mark.get("name", folder.name), restored(groups, mark, self.rate)
 
     # -- traces -------------------------------------------------------------------------------
 
@@ -404,7 +372,7 @@ class _RoiTable:
         column = np.array(filled)
         if column.dtype.kind not in "iufbU":
             return False
-        new = assemble.free_name(name, ["time", "unit", *_RESERVED, *self.columns])
+        new = assemble.free_name(name, ["time", "unit", *RESERVED, *self.columns])
         attrs = {} if new == name else {"name_in_file": name}
         self.columns[new] = xr.Variable("unit", column, attrs)
         return True
@@ -436,13 +404,6 @@ class _RoiTable:
 
 
 _PLACES = ("ypix", "xpix")
-_RESERVED = (
-    *(name for pair in LABELS.values() for name in pair),
-    *TRACES.values(),
-    "plane",
-    "roi_y",
-    "roi_x",
-)
 
 
 def _plain(value: Any) -> Any:
@@ -458,32 +419,10 @@ def _kinds(values: list[Any]) -> str:
     return " or ".join(sorted({type(v).__name__ for v in values}))
 
 
-# -- what this package wrote beside suite2p's own fields ---------------------------------------
-
-
-def _mark_of(ops: dict[str, Any]) -> dict[str, Any]:
-    text = ops.get(MARK)
-    if not isinstance(text, str):
-        return {}
-    try:
-        mark = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return mark if isinstance(mark, dict) else {}
-
-
-def _restored(
-    groups: dict[str, xr.Dataset], mark: dict[str, Any], rate: float | None
-) -> dict[str, xr.Dataset]:
-    """Put names, ids, attributes and the clock back as they were before writing."""
-    if not mark:
-        return groups
-    try:
-        from neurokit_sdr.io.formats.suite2p.write import restore
-
-        return restore(groups, mark, rate)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise FileFormatError(
-            f"Expected the notes that nks.io.write_suite2p left under {MARK!r} in ops.npy, got "
-            f"damaged ones ({type(error).__name__}: {error}): delete that key, or write again."
-        ) from error
+READER = Reader(
+    name="suite2p",
+    kinds=("calcium", "rois"),
+    keeps="F, Fneu, spks (lazy), iscell, redcell, stat (pixels and statistics), ops, every plane",
+    can_read=is_suite2p,
+    read=with_chunks(read_suite2p),
+)

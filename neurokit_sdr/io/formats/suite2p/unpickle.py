@@ -20,28 +20,11 @@ from typing import Any
 import numpy as np
 
 from neurokit_sdr.core.errors import FileFormatError
+from neurokit_sdr.io.formats.npy import npy_header
 
 #: What lies on the stack at one time: NumPy's own files need a few thousand.
 _DEEPEST_STACK = 100_000
 _DTYPE = re.compile(r"[?biufcUS]\d{0,6}|O\d?")
-
-
-def npy_header(path: Path) -> tuple[tuple[int, ...], np.dtype, bool, int]:
-    """Shape, dtype, Fortran order, and where the values begin, of a ``.npy`` file."""
-    try:
-        with path.open("rb") as stream:
-            version = np.lib.format.read_magic(stream)
-            read = {
-                (1, 0): np.lib.format.read_array_header_1_0,
-                (2, 0): np.lib.format.read_array_header_2_0,
-            }[version]
-            shape, fortran, dtype = read(stream)
-            return shape, dtype, fortran, stream.tell()
-    except (OSError, ValueError, KeyError, TypeError, SyntaxError, EOFError) as error:
-        raise FileFormatError(
-            f"Expected a whole .npy file at {path}, got one whose header cannot be read "
-            f"({type(error).__name__}: {error}): copy or download it again."
-        ) from error
 
 
 def load_object_array(path: Path) -> np.ndarray:

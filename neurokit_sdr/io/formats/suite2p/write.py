@@ -1,8 +1,9 @@
-"""Calcium to suite2p folders, and back exactly through the notes left in ops.npy."""
+"""Calcium to suite2p folders, with notes in ops.npy that bring it back exactly."""
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,14 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core import schema
-from neurokit_sdr.core.clock import clock_state, even_clock, even_time
+from neurokit_sdr.core.clock import even_clock
 from neurokit_sdr.core.errors import ParameterError, SchemaError
 from neurokit_sdr.core.files import atomic_folder
 from neurokit_sdr.io import assemble
-from neurokit_sdr.io.formats.suite2p.read import _RESERVED, LABELS, MARK, PIXELS, TRACES, is_suite2p
+from neurokit_sdr.io.formats.suite2p.names import LABELS, MARK, PIXELS, RESERVED, TRACES
+from neurokit_sdr.io.formats.suite2p.notes import clock_notes
+from neurokit_sdr.io.formats.suite2p.read import is_suite2p
+from neurokit_sdr.io.lazy import path_of
 from neurokit_sdr.io.marks import encode_attrs
 
 #: Values copied at a time.
@@ -23,8 +27,49 @@ _FILES = {name: file for file, name in TRACES.items()}
 _PIXEL_FIELDS = {name: field for field, name in PIXELS.items()}
 
 
-def write_suite2p(data: xr.Dataset | xr.DataTree, folder: Path) -> None:
-    """Write planes; :func:`neurokit_sdr.io.write_suite2p` says what and how."""
+def write_suite2p(data: xr.Dataset | xr.DataTree, folder: str | os.PathLike[str]) -> None:
+    """Write calcium as a suite2p folder, so that reading gives it back.
+
+    Parameters
+    ----------
+    data
+        A Dataset of calcium with ``fluorescence``, or a session: of it ``/calcium``, ``/rois`` and
+        ``/suite2p`` are written, each plane into a folder of its own.
+    folder
+        Where ``plane0``, ``plane1``, ... appear, all at once when they are whole. A folder that is
+        there is replaced only if it holds nothing but planes of suite2p.
+
+    Raises
+    ------
+    SchemaError
+        If the calcium breaks the schema or has no fluorescence.
+    ParameterError
+        If the folder holds something else.
+
+    Warns
+    -----
+    DataWarning
+        Naming variables that suite2p has no file for, such as ``dff``.
+
+    Notes
+    -----
+    ``stat.npy`` and ``ops.npy`` hold what suite2p's own window asks for; what is not known there
+    is empty, and is not read back as data. Ids, frame times and attributes travel in ``ops.npy``
+    as text. Units are written in order, the pixels of one together.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import neurokit_sdr as nks
+    >>> spikes = nks.io.from_spike_times({"a": [0.5, 0.6], "b": []}, t_stop=2.0)
+    >>> seen = nks.snn.observe.calcium(spikes, rng=0)
+    >>> folder = pathlib.Path(tempfile.mkdtemp()) / "suite2p"
+    >>> nks.io.write_suite2p(seen, folder)
+    >>> back = nks.io.read_calcium(folder)
+    >>> back["/calcium"].to_dataset().identical(seen["/calcium"].to_dataset())
+    True
+    """
+    folder = path_of(folder)
     planes = _planes(data)
     if folder.exists() and not _replaceable(folder):
         raise ParameterError(
@@ -158,7 +203,7 @@ class _Plane:
             if name == "unit" or name in self.columns or not _is_column(variable):
                 continue
             key = str(variable.attrs.get("name_in_file", name))
-            taken = {*_RESERVED, "med", "time", "unit", *(k for roi in self.stat[:1] for k in roi)}
+            taken = {*RESERVED, "med", "time", "unit", *(k for roi in self.stat[:1] for k in roi)}
             key = assemble.free_name({"plane": "iplane"}.get(key, key), taken)
             values = variable.values
             if values.dtype.kind in "UTO":
@@ -240,7 +285,7 @@ class _Plane:
                     "dims": {str(n): list(v.dims) for n, v in settings.variables.items()},
                 },
                 "unit": [data["unit"].values.tolist(), encode_attrs(data["unit"].attrs)],
-                "time": _clock_notes(data),
+                "time": clock_notes(data),
                 "columns": self.columns,
                 "traces": {n: encode_attrs(data[n].attrs) for n in _FILES if n in data.data_vars},
                 "rois": rois,
@@ -298,64 +343,3 @@ def _rate(data: xr.Dataset) -> float | None:
         return clock[1]
     steps = np.diff(data["time"].values)
     return float(1 / np.median(steps)) if steps.size else None
-
-
-def _clock_notes(data: xr.Dataset) -> dict[str, Any]:
-    notes: dict[str, Any] = {"attrs": encode_attrs(data["time"].attrs)}
-    state = clock_state(data)
-    if state is not None:
-        return notes | {"even": state}
-    return notes | {"values": data["time"].values.tolist()}
-
-
-def restore(
-    groups: dict[str, xr.Dataset], mark: dict[str, Any], rate: float | None
-) -> dict[str, xr.Dataset]:
-    """What was written, from what the files hold and the notes about it."""
-    calcium, rois = groups["calcium"], groups.get("rois")
-    ids = np.array(mark["unit"][0]) if mark["unit"][0] else calcium["unit"].values
-    unit = xr.Variable("unit", ids, mark["unit"][1])
-    made = xr.Dataset(attrs=mark["attrs"])
-    if rate is None:
-        made = made.assign_coords(_clock(mark["time"], calcium.sizes["time"]))
-    else:
-        made = made.assign_coords(calcium["time"].coords)
-        made.attrs["sampling_rate"] = rate
-    made = made.assign_coords(unit=unit)
-    for name, attrs in mark["traces"].items():
-        variable = calcium[name].variable
-        made[name] = xr.Variable(variable.dims, variable._data, attrs)
-    for name, note in mark["columns"].items():
-        values = calcium[note["column"]].values
-        values = values.astype(np.str_ if note["dtype"] == "U" else note["dtype"], copy=False)
-        variable = xr.Variable("unit", values, note["attrs"])
-        made = (
-            made.assign_coords({name: variable}) if note["coord"] else made.assign({name: variable})
-        )
-    schema.check(made, "calcium")
-    found = {"calcium": made}
-    if rois is not None and mark["rois"]:
-        rois = rois[[n for n in rois.data_vars if n in mark["rois"]["variables"]]]
-        rois = rois.assign_coords(unit=unit)
-        rois.attrs = mark["rois"]["attrs"]
-        for name, attrs in mark["rois"]["variables"].items():
-            if name in rois.variables:
-                rois[name].attrs = attrs
-        found["rois"] = rois
-    settings = groups.get("suite2p")
-    if settings is not None and mark["settings"] is not None:
-        known = mark["settings"]
-        found["suite2p"] = xr.Dataset(
-            {n: (dims, settings[n].values) for n, dims in known["dims"].items()},
-            attrs={k: v for k, v in settings.attrs.items() if k in known["attrs"]},
-        )
-    return found
-
-
-def _clock(notes: dict[str, Any], size: int) -> xr.Coordinates:
-    if "even" not in notes:
-        time = np.array(notes["values"], dtype=np.float64)
-        return xr.Coordinates({"time": ("time", time, notes["attrs"])})
-    made = even_time(size, **{k: notes["even"][k] for k in ("rate", "start", "first", "stride")})
-    made["time"].attrs = dict(notes["attrs"])
-    return made

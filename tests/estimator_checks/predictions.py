@@ -1,0 +1,92 @@
+"""What a fitted model says of data."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import xarray as xr
+
+from estimator_checks.tools import (
+    REQUIRED_ATTRS,
+    MakeData,
+    example,
+    fit,
+    fresh,
+    kind_of,
+    main_variable,
+    raises,
+    simulate,
+    unit_dim,
+)
+from neurokit_sdr.core import results, schema
+from neurokit_sdr.core.errors import (
+    SchemaError,
+)
+from neurokit_sdr.core.estimator import Estimator
+
+
+def check_prediction_is_labelled_like_the_input(estimator: Estimator, make_data: MakeData) -> None:
+    data = example(make_data)
+    size = data.sizes["time"]
+    data = data.assign_coords(
+        phase=("time", np.linspace(0, 1, size), {"units": "1"}),
+        time=data["time"] + 5.0,
+    )
+    predicted = fit(estimator, data).predict(data)
+    for name in ("time", "phase"):
+        xr.testing.assert_identical(predicted[name].variable, data[name].variable)
+    dims = [d for d in data[main_variable(data)].dims if d in ("trial", "time")]
+    for name, variable in predicted.data_vars.items():
+        if "time" in variable.dims:
+            assert [d for d in variable.dims if d in ("trial", "time")] == dims, name
+    assert predicted.sizes["time"] == size
+    xr.testing.assert_identical(predicted, estimator.predict(data))
+
+
+def check_score_is_higher_for_real_than_for_shuffled_data(
+    estimator: Estimator, make_data: MakeData
+) -> None:
+    data = example(make_data)
+    fit(estimator, data)
+    score = estimator.score(data)
+    assert type(score) is float
+    assert math.isfinite(score)
+    shuffled = data.copy(deep=True)
+    rng = np.random.default_rng(0)
+    values = shuffled[main_variable(data)].values
+    for unit in range(values.shape[-1]):
+        values[..., unit] = rng.permutation(values[..., unit].ravel()).reshape(values.shape[:-1])
+    assert score > estimator.score(shuffled)
+
+
+def check_simulation_can_be_fitted(estimator: Estimator, make_data: MakeData) -> None:
+    data = example(make_data)
+    fit(estimator, data)
+    simulated = simulate(estimator, data, rng=3)
+    schema.check(simulated, kind_of(data))
+    np.testing.assert_array_equal(simulated[unit_dim(data)], data[unit_dim(data)])
+    xr.testing.assert_identical(simulate(estimator, data, rng=3), simulated)
+    again = fit(fresh(estimator), simulated)
+    assert set(again.predict(simulated)) == set(estimator.predict(simulated))
+    assert math.isfinite(estimator.score(simulated))
+
+
+def check_known_parameters_need_no_data(estimator: Estimator, make_data: MakeData) -> None:
+    data = example(make_data)
+    fit(estimator, data)
+    known = type(estimator).from_parameters(estimator.result_)
+    assert set(vars(known)) == set(vars(estimator))
+    xr.testing.assert_identical(known.predict(data), estimator.predict(data))
+    assert results.encode(known.get_params()) == results.encode(estimator.get_params())
+    for name in REQUIRED_ATTRS:
+        assert known.result_.attrs[name] == estimator.result_.attrs[name], name
+    bare = estimator.result_.copy()
+    for name in ("estimator", "seed", "status", "input_fingerprint"):
+        del bare.attrs[name]
+    known = type(estimator).from_parameters(bare)
+    assert known.result_.attrs["status"] == "known parameters"
+    xr.testing.assert_identical(known.predict(data), estimator.predict(data))
+    for wrong in (None, np.zeros(3), xr.Dataset()):
+        with raises(SchemaError):
+            type(estimator).from_parameters(wrong)
