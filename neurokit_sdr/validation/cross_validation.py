@@ -134,7 +134,7 @@ def _measure_for(
     models: Mapping[str, Estimator], folds: Sequence[Split], measure: Any, null: Any
 ) -> Measure:
     """The measure of a table, whose rows it can compare."""
-    hidden = [_held_out(fold.truth).any() for fold in folds]
+    hidden = [bool(_held_out(fold.truth).any()) for fold in folds]
     if measure is None:
         measure = "co_bits_per_spike" if any(hidden) else "bits_per_spike"
     name = check_choice("measure", measure, MEASURES)
