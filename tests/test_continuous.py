@@ -134,9 +134,9 @@ def test_an_end_of_an_epoch_does_not_drive_the_next_ones_start(seed):
     # What it was: the same bins, numbered as if they followed one another.
     spliced = cut.assign_coords(time=("time", (np.arange(used.sum()) + 0.5) * 0.02))
     z = nks.analysis.connectivity.lagged_correlation(spliced, lag=1)["z_score"]
-    assert float(z.sel(target="b", source="a")) > 15
+    assert float(z.sel(target="b", source="a")) > 8
     apart = nks.split_at_gaps(cut)
     assert apart["trial_length"].values.tolist() == [40] * 60
     z = nks.analysis.connectivity.lagged_correlation(apart, lag=1)["z_score"]
     # Ends and starts of one epoch never meet, which lowers the correlation by their two rates.
-    assert float(z.sel(target="b", source="a")) < 4
+    assert abs(float(z.sel(target="b", source="a"))) < 4
