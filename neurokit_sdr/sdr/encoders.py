@@ -76,7 +76,8 @@ def encode(
     if (inside & ~valid).any():
         raise SchemaError(
             f"Expected counts without missing bins, got {int((inside & ~valid).sum())}: leave them "
-            f"out with counts.sel(time=counts['observed']).drop_vars('observed')."
+            f"out with nks.split_at_gaps(counts.sel(time=counts['observed'].values).drop_vars("
+            f"'observed'))."
         )
     values = np.asarray(count.values)
     if threshold is not None:
