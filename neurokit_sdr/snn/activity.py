@@ -6,9 +6,8 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core import schema
-from neurokit_sdr.core.arguments import as_numbers
+from neurokit_sdr.core.arguments import Interval, as_numbers, check_whole
 from neurokit_sdr.core.errors import ParameterError, SchemaError
-from neurokit_sdr.core.estimator import Interval
 from neurokit_sdr.snn.synapses import check_memory
 
 
@@ -162,8 +161,7 @@ def interval_statistics(
     """
     data = schema.check(schema.select(spikes, "spikes"), "spikes")
     start, stop = _window(data, window)
-    if min_spikes not in Interval(int, 3):
-        raise ParameterError(f"Expected min_spikes to be a whole number >= 3, got {min_spikes!r}.")
+    check_whole("min_spikes", min_spikes, 3)
     time, owner = data["spike_time"].values, data["spike_unit"].values
     kept = (time >= start) & (time < stop)
     time, owner = time[kept], owner[kept]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from neurokit_sdr.core.arguments import check_number, check_whole
 from neurokit_sdr.core.errors import ParameterError
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
 from neurokit_sdr.snn.ground_truth import (
@@ -16,13 +17,7 @@ from neurokit_sdr.snn.ground_truth import (
 )
 from neurokit_sdr.snn.latents import GaussianProcess, Schedule, StimulusBlocks
 from neurokit_sdr.snn.network import Inputs, Network
-from neurokit_sdr.snn.synapses import (
-    BYTES_PER_UNIT,
-    check_memory,
-    check_number,
-    check_whole,
-    synapses_from_matrix,
-)
+from neurokit_sdr.snn.synapses import BYTES_PER_UNIT, check_memory, synapses_from_matrix
 
 #: Frame of the communities' latents, s, and how fast and how much they fluctuate.
 _FRAME = 0.01

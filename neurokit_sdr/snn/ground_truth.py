@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
+from neurokit_sdr.core.arguments import as_numbers, check_number, check_whole
 from neurokit_sdr.core.errors import ParameterError
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
 from neurokit_sdr.snn.latents import (
@@ -22,10 +23,7 @@ from neurokit_sdr.snn.neurons import DeltaLIF
 from neurokit_sdr.snn.synapses import (
     BYTES_PER_SYNAPSE,
     BYTES_PER_UNIT,
-    as_numbers,
     check_memory,
-    check_number,
-    check_whole,
     synapses_from_matrix,
 )
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neurokit_sdr.core.arguments import as_numbers
+from neurokit_sdr.core.arguments import as_numbers, check_number, check_whole
 from neurokit_sdr.core.errors import ParameterError
-from neurokit_sdr.snn.synapses import check_memory, check_number, check_whole
+from neurokit_sdr.snn.synapses import check_memory
 
 
 class Sample(NamedTuple):

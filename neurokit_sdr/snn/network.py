@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 import xarray as xr
 
+from neurokit_sdr.core.arguments import as_array, as_numbers
 from neurokit_sdr.core.errors import ParameterError
 from neurokit_sdr.snn.latents import LatentProcess
 from neurokit_sdr.snn.neurons import DendriticLIF, NeuronModel
@@ -19,8 +20,6 @@ from neurokit_sdr.snn.synapses import (
     BYTES_PER_UNIT,
     INHIBITORY,
     Synapses,
-    as_array,
-    as_numbers,
     check_memory,
     join,
     synapses,

@@ -11,9 +11,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from neurokit_sdr.core.arguments import as_array
 from neurokit_sdr.core.errors import ParameterError
-from neurokit_sdr.snn import _engine as engine
-from neurokit_sdr.snn.synapses import as_array
+from neurokit_sdr.snn.engine.constants import (
+    AdExConstants,
+    ConductanceConstants,
+    CurrentConstants,
+    DeltaConstants,
+    HodgkinHuxleyConstants,
+    IzhikevichConstants,
+)
 
 #: Milliseconds in a second: the engine's unit of time.
 MS = 1e3
@@ -167,7 +174,7 @@ class CurrentLIF(NeuronModel):
             return leak * ratio / p["tau_membrane"]
 
         return _grouped(
-            engine.CurrentConstants,
+            CurrentConstants,
             n_units,
             leak=leak,
             excitatory=into_v(p["tau_excitatory"]),
@@ -211,7 +218,7 @@ class DeltaLIF(NeuronModel):
         """See :meth:`NeuronModel.constants`."""
         p = self.arrays(n_units)
         return _grouped(
-            engine.DeltaConstants,
+            DeltaConstants,
             n_units,
             pulse=p["tau_membrane"] / dt,
             leak=np.exp(-dt / p["tau_membrane"]),
@@ -271,7 +278,7 @@ class ConductanceLIF(NeuronModel):
         """See :meth:`NeuronModel.constants`."""
         p = self.arrays(n_units)
         return _grouped(
-            engine.ConductanceConstants,
+            ConductanceConstants,
             n_units,
             step_over_capacitance=dt * MS / p["capacitance"],
             leak=p["leak"],
@@ -349,7 +356,7 @@ class AdEx(NeuronModel):
         """See :meth:`NeuronModel.constants`."""
         p = self.arrays(n_units)
         return _grouped(
-            engine.AdExConstants,
+            AdExConstants,
             n_units,
             step=np.full(n_units, dt * MS),
             step_over_capacitance=dt * MS / p["capacitance"],
@@ -398,7 +405,7 @@ class Izhikevich(NeuronModel):
         whole = np.full(n_units, dt * MS)
         threshold = np.full(n_units, 30.0)
         return _grouped(
-            engine.IzhikevichConstants,
+            IzhikevichConstants,
             n_units, step=whole, pulse=1 / whole, threshold=threshold, **p
         )  # fmt: skip
 
@@ -463,7 +470,7 @@ class HodgkinHuxley(NeuronModel):
         """See :meth:`NeuronModel.constants`."""
         p = self.arrays(n_units)
         return _grouped(
-            engine.HodgkinHuxleyConstants,
+            HodgkinHuxleyConstants,
             n_units,
             step=np.full(n_units, dt * MS),
             step_over_capacitance=dt * MS / p["capacitance"],

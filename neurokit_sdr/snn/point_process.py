@@ -20,9 +20,8 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core import schema
-from neurokit_sdr.core.arguments import as_numbers
+from neurokit_sdr.core.arguments import Interval, OneOrSeveral, Options, as_numbers, check
 from neurokit_sdr.core.errors import MissingDependencyError, ParameterError, SchemaError
-from neurokit_sdr.core.estimator import Interval, OneOrSeveral, Options
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
 from neurokit_sdr.engines.poisson.kernels import NONLINEARITIES, exponential_kernel, inverse_rate
 from neurokit_sdr.snn.synapses import check_memory
@@ -93,18 +92,13 @@ def switching_population(
         If an argument is out of range.
     """
     positive = Interval(float, 0, open_low=True)
-    allowed: list[tuple[str, Any, Any]] = [
-        ("n_units", n_units, Interval(int, 1)),
-        ("n_states", n_states, Interval(int, 1)),
-        ("connection_probability", connection_probability, Interval(float, 0, 1)),
-        ("mean_count", mean_count, positive),
-        ("self_transition", self_transition, Interval(float, 0, 1, open_low=True)),
-        ("nonlinearity", nonlinearity, Options(*NONLINEARITIES)),
-        ("bin_size", bin_size, positive),
-    ]
-    for name, value, constraint in allowed:
-        if value not in constraint:
-            raise ParameterError(f"Expected {name} to be {constraint}, got {value!r}.")
+    check("n_units", n_units, Interval(int, 1))
+    check("n_states", n_states, Interval(int, 1))
+    check("connection_probability", connection_probability, Interval(float, 0, 1))
+    check("mean_count", mean_count, positive)
+    check("self_transition", self_transition, Interval(float, 0, 1, open_low=True))
+    check("nonlinearity", nonlinearity, Options(*NONLINEARITIES))
+    check("bin_size", bin_size, positive)
     if nonlinearity == "sigmoid" and mean_count >= 1:
         raise ParameterError(
             f"Expected mean_count below 1 with the sigmoid, its largest rate, got {mean_count}."

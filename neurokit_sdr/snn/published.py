@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from neurokit_sdr.core.arguments import Interval, check_number, check_whole
 from neurokit_sdr.core.errors import ParameterError
-from neurokit_sdr.core.estimator import Interval
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
 from neurokit_sdr.snn.network import Inputs, Network
 from neurokit_sdr.snn.neurons import (
@@ -23,8 +23,6 @@ from neurokit_sdr.snn.synapses import (
     INHIBITORY,
     Synapses,
     check_memory,
-    check_number,
-    check_whole,
     connect_in_degree,
     connect_randomly,
     synapses,

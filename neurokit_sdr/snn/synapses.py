@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neurokit_sdr.core.arguments import as_array, as_numbers
+from neurokit_sdr.core.arguments import Interval, as_array, as_numbers, check_whole
 from neurokit_sdr.core.errors import ParameterError
-from neurokit_sdr.core.estimator import Interval
 
 #: Bytes of one synapse while a network is built: its six arrays, and their sorted copies.
 BYTES_PER_SYNAPSE = 2 * (4 + 4 + 8 + 8 + 1 + 4)
@@ -126,23 +125,6 @@ def _whole(name: str, value: Any) -> np.ndarray:
     if value.size and value.dtype.itemsize > 4 and np.abs(value).max() >= 2**31:
         raise ParameterError(f"Expected {name} below 2**31, got {value.max()}.")
     return value
-
-
-def check_number(
-    name: str, value: object, low: float, high: float = np.inf, *, open_low: bool = False
-) -> float:
-    """A number within bounds, or a :class:`ParameterError`."""
-    allowed = Interval(float, low, high, open_low)
-    if value not in allowed:
-        raise ParameterError(f"Expected {name} to be {allowed}, got {value!r}.")
-    return float(value)  # type: ignore[arg-type]
-
-
-def check_whole(name: str, value: object, low: int) -> int:
-    """A whole number of at least ``low``, or a :class:`ParameterError`."""
-    if value not in Interval(int, low):
-        raise ParameterError(f"Expected {name} to be a whole number >= {low}, got {value!r}.")
-    return int(value)  # type: ignore[call-overload]
 
 
 def _check_generator(rng: object) -> None:

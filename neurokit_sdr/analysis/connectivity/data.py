@@ -73,7 +73,7 @@ def signal_of(
 
 
 def check_length(trains: Trains, lag: int) -> None:
-    """Four pairs of bins a lag apart: an artanh has the variance 1 / (n - 3)."""
+    """Four pairs of bins a lag apart: fewer say nothing of how much chance gives."""
     length = np.diff(trains.starts)
     if np.maximum(length - lag, 0).sum() < 4:
         raise SchemaError(

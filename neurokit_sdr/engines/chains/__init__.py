@@ -1,0 +1,1 @@
+"""Markov chain Monte Carlo: chains of any pure sweep, and what they are judged by."""
