@@ -29,7 +29,7 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | os.PathLike[str] | None, identity: Mapping[str, Any]) -> None:
-        self._path = None if path is None else Path(path)
+        self._path = None if path is None else Path(path).expanduser()
         self._identity = encode(identity)
 
     def read(self) -> dict[str, np.ndarray] | None:
