@@ -55,6 +55,7 @@ def signal_of(
             f"its dimensions, and select one trial."
         )
     schema.check_unique_units(data.to_dataset(name="signal"))
+    schema.check_frames(data.to_dataset(name="signal"))
     values = np.asarray(data.transpose("time", "unit").values, dtype=float)
     if values.shape[1] < 2 or values.shape[0] < values.shape[1] + 8:
         raise SchemaError(
