@@ -78,8 +78,10 @@ ROUNDS, STEPS = 3, 6
 def sources() -> str:
     """What stands for the state of the models' code."""
     digest = hashlib.sha256()
-    for path in sorted((HERE.parent / "neurokit_sdr" / "generative").glob("*.py")):
-        digest.update(path.read_bytes())
+    package = HERE.parent / "neurokit_sdr"
+    for room in ("engines", "generative"):
+        for path in sorted((package / room).rglob("*.py")):
+            digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
 
@@ -348,7 +350,7 @@ def our_steps(out: Path, hidden: int, batch: int, bins: int, read: int, variant:
     import xarray as xr
 
     import neurokit_sdr as nks
-    from neurokit_sdr.engines.training import steps as _steps
+    from neurokit_sdr.engines.training import steps
 
     # Whole batches when a tenth of the trials is set apart for validation.
     count = np.random.default_rng(0).poisson(0.2, (10 * batch, bins, 60))
@@ -364,7 +366,7 @@ def our_steps(out: Path, hidden: int, batch: int, bins: int, read: int, variant:
     )
     before = peak_megabytes()
     seconds: list[list[float]] = []
-    advance = _steps.advance
+    advance = steps.advance
 
     def timed(program: Any, state: Any, constants: Any, given: Any, rows: Any, *rest: Any) -> Any:
         if rows.shape[1] != batch:
@@ -375,7 +377,7 @@ def our_steps(out: Path, hidden: int, batch: int, bins: int, read: int, variant:
         seconds.append([(time.process_time() - begun) / number] * number)
         return result
 
-    _steps.advance = timed
+    steps.advance = timed
     # As many latents as hidden units, as the released code has.
     model = nks.generative.LangevinFlow(
         variant=variant,

@@ -101,8 +101,8 @@ def ours(numbers: dict[str, np.ndarray]) -> dict[str, Any]:
             said.append(network(*given))
             return said[0]
 
-        weight = jax.numpy.float32(numbers["kl_weight"])
-        found, terms = loss(heard, batch, jax.random.key(0), weight, True)
+        schedules = {"kl_weight": jax.numpy.float32(numbers["kl_weight"])}
+        found, terms = loss(heard, batch, jax.random.key(0), schedules, True)
         return found, (said[0].log_rate, terms["kl"])
 
     with mock.patch.object(jax.random, "normal", return_value=jax.numpy.asarray(noise)):

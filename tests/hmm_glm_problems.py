@@ -12,14 +12,22 @@ from scipy.special import gammaln, xlogy
 
 import neurokit_sdr as nks
 from neurokit_sdr.analysis import HMMGLM
-from neurokit_sdr.analysis.hmm_glm import model as hmm_glm
 from neurokit_sdr.analysis.hmm_glm.data import Data, make_data
 from neurokit_sdr.analysis.hmm_glm.equations import (
     NEGLIGIBLE,
     Parameters,
-    Prior,
     emission_log_likelihood,
 )
+from neurokit_sdr.analysis.hmm_glm.prior import (
+    BIAS_SD,
+    CONCENTRATION,
+    MEAN_SD,
+    WEAK_WEIGHT_SD,
+    ChainPrior,
+    GaussianPrior,
+    NoPrior,
+)
+from neurokit_sdr.analysis.hmm_glm.steps import Curvature, Direction, factorise
 from neurokit_sdr.core.counts import flatten
 from neurokit_sdr.engines import hmm
 from neurokit_sdr.engines.poisson.history import history_features
@@ -36,12 +44,36 @@ def serially(function, items):
     return [function(item) for item in items]
 
 
+class Numbers(NamedTuple):
+    """All that is fixed about the objective besides the data, as the oracles take it."""
+
+    pooled: bool
+    weight_sd: np.ndarray
+    mean_sd: np.ndarray
+    bias_mean: np.ndarray
+    bias_sd: float
+    stickiness: float
+    concentration: float
+
+    @property
+    def on_weights(self) -> NoPrior | GaussianPrior:
+        """As the package has it."""
+        if self.pooled:
+            return GaussianPrior(self.weight_sd, self.mean_sd, self.bias_mean, self.bias_sd)
+        return NoPrior(self.weight_sd, self.bias_mean, self.bias_sd)
+
+    @property
+    def on_chain(self) -> ChainPrior:
+        """As the package has it."""
+        return ChainPrior(self.stickiness, self.concentration)
+
+
 class Problem(NamedTuple):
     """The data as the oracles take them, and as the package does; and what else EM needs."""
 
     data: oracles.Data
     mine: Data
-    prior: Prior
+    prior: Numbers
     parameters: Parameters
     nonlinearity: str
 
@@ -68,7 +100,7 @@ def random_problem(rng, nonlinearity=None, nasty=False) -> Problem:
     n_features = design.shape[1]
     mean_count = np.maximum(counts[observed].mean(axis=0), 0.5 / observed.sum())
     bias_mean = inverse_rate(mean_count, nonlinearity)
-    prior = Prior(
+    prior = Numbers(
         pooled=bool(rng.random() < 0.5),
         weight_sd=rng.choice([0.1, 1 / 3, 10.0]) * rng.uniform(0.5, 2, n_features - 1),
         mean_sd=rng.uniform(0.5, 2, n_features - 1),
@@ -145,7 +177,7 @@ def oracle_objective(problem: Problem, p: Parameters) -> float:
     return float(oracles.log_posterior(problem.data, problem.prior, problem.nonlinearity, *p))
 
 
-def documented_prior(model: HMMGLM, data: oracles.Data) -> Prior:
+def documented_prior(model: HMMGLM, data: oracles.Data) -> Numbers:
     """The prior as the class's text has it, with the package's numbers."""
     time_constants = [] if model.history is None else list(np.atleast_1d(model.history))
     kernels = exponential_kernel(time_constants, BIN)
@@ -153,14 +185,14 @@ def documented_prior(model: HMMGLM, data: oracles.Data) -> Prior:
     scale = np.array([max(norms) / norm for _ in range(data.counts.shape[1]) for norm in norms])
     pooled = model.prior == "gaussian"
     mean_count = np.maximum(data.counts[data.observed].mean(axis=0), 0.5 / data.observed.sum())
-    return Prior(
+    return Numbers(
         pooled=pooled,
-        weight_sd=(model.prior_sd if pooled else hmm_glm.WEAK_WEIGHT_SD) * scale,
-        mean_sd=hmm_glm.MEAN_SD * scale,
+        weight_sd=(model.prior_sd if pooled else WEAK_WEIGHT_SD) * scale,
+        mean_sd=MEAN_SD * scale,
         bias_mean=inverse_rate(mean_count, model.nonlinearity),
-        bias_sd=hmm_glm.BIAS_SD,
+        bias_sd=BIAS_SD,
         stickiness=model.stickiness,
-        concentration=hmm_glm.CONCENTRATION,
+        concentration=CONCENTRATION,
     )
 
 
@@ -197,3 +229,14 @@ def fitted_parameters(model: HMMGLM) -> Parameters:
         np.log(r["transition_probability"].values),
         np.log(r["initial_probability"].values),
     )
+
+
+def slopes(expected: np.ndarray, p: Parameters, prior: Numbers) -> Direction:
+    """Gradient of the log posterior from that of the expected log likelihood."""
+    own = prior.on_weights.gradient(p.theta, p.mean)
+    return own._replace(theta=expected + own.theta)
+
+
+def curvature(information: np.ndarray, p: Parameters, prior: Numbers) -> Curvature:
+    """What turns a gradient into a step."""
+    return factorise(information, prior.on_weights.curvature(p.theta, p.mean))

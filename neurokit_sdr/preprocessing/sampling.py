@@ -9,11 +9,10 @@ import xarray as xr
 
 from neurokit_sdr.core.clock import even_clock
 from neurokit_sdr.core.errors import SchemaError
+from neurokit_sdr.core.schema.common import GAP as GAP
 
 #: A sample this much earlier than an edge, as a share of a sample, lies on it.
 ON_EDGE = 1e-6
-#: Samples further apart than this many sampling intervals have a gap between them.
-GAP = 1.5
 #: Positions further out than any recording reaches, which int64 still counts with.
 _FAR = 2.0**52
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -12,27 +11,10 @@ import xarray as xr
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.errors import ParameterError, SchemaError
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
+from neurokit_sdr.validation.splits import Split
 
 #: What may be held out: a share, the number of the last ones, or which.
 Choice = float | Sequence[object] | np.ndarray
-
-
-class HeldOutSplit(NamedTuple):
-    """One division of a recording; all three parts carry ``held_in(unit)`` and ``forward(time)``.
-
-    Attributes
-    ----------
-    train
-        The training trials: all units, all bins.
-    test
-        What a model may see of the test trials: held-in units and observed bins, and no others.
-    truth
-        The test trials: all units, all bins.
-    """
-
-    train: xr.Dataset
-    test: xr.Dataset
-    truth: xr.Dataset
 
 
 def held_out_split(
@@ -44,7 +26,7 @@ def held_out_split(
     stratify: str | None = None,
     group: str | None = None,
     rng: RNG = None,
-) -> HeldOutSplit:
+) -> Split:
     """Divide a recording as the Neural Latents Benchmark does.
 
     A model is fitted to all units and bins of the training trials. Of the test trials it sees the
@@ -78,7 +60,7 @@ def held_out_split(
 
     Returns
     -------
-    HeldOutSplit
+    Split
         Every part has ``held_in(unit)`` and ``forward(time)`` as coordinates (those that the
         counts had are replaced), and ``trial``, numbered where the counts have no labels.
 
@@ -135,7 +117,7 @@ def held_out_folds(
     stratify: str | None = None,
     group: str | None = None,
     rng: RNG = None,
-) -> list[HeldOutSplit]:
+) -> list[Split]:
     """Divide a recording so that every trial is tested once, with the same neurons held out.
 
     Which neurons are held out matters more than most models do: compare models fold by fold.
@@ -153,7 +135,7 @@ def held_out_folds(
 
     Returns
     -------
-    list of HeldOutSplit
+    list of Split
 
     Raises
     ------
@@ -365,7 +347,7 @@ def _rank_within(index: np.ndarray) -> np.ndarray:
     return rank
 
 
-def _divided(marked: xr.Dataset, tested: np.ndarray) -> HeldOutSplit:
+def _divided(marked: xr.Dataset, tested: np.ndarray) -> Split:
     truth = marked.isel(trial=np.flatnonzero(tested))
     seen = np.flatnonzero(~marked["forward"].values)
     if seen.size < marked.sizes["time"] and schema.trial_lengths(truth).max() <= seen.size:
@@ -378,4 +360,4 @@ def _divided(marked: xr.Dataset, tested: np.ndarray) -> HeldOutSplit:
     if "trial_length" in test.variables:
         length = test["trial_length"]
         test = test.assign(trial_length=length.clip(max=seen.size).assign_attrs(length.attrs))
-    return HeldOutSplit(marked.isel(trial=np.flatnonzero(~tested)), test, truth)
+    return Split(marked.isel(trial=np.flatnonzero(~tested)), test, truth)

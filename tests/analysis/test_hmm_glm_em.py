@@ -8,7 +8,9 @@ import pytest
 import xarray as xr
 from hmm_glm_problems import (
     TINY,
+    Numbers,
     Problem,
+    curvature,
     fitted_parameters,
     flat,
     gradient_tolerance,
@@ -27,10 +29,9 @@ from scipy.optimize import minimize
 
 import neurokit_sdr as nks
 from neurokit_sdr.analysis import HMMGLM
-from neurokit_sdr.analysis.hmm_glm import model as hmm_glm
 from neurokit_sdr.analysis.hmm_glm.em import Fit, maximise
-from neurokit_sdr.analysis.hmm_glm.equations import Parameters, Prior, fisher_information, log_prior
-from neurokit_sdr.analysis.hmm_glm.steps import add_prior_gradient, factorise
+from neurokit_sdr.analysis.hmm_glm.equations import Parameters, fisher_information, log_prior
+from neurokit_sdr.analysis.hmm_glm.prior import MEAN_SD, WEAK_WEIGHT_SD
 
 
 @pytest.mark.parametrize("number", range(100))
@@ -40,19 +41,21 @@ def test_em_never_lowers_the_objective(number, seed):
     fit = maximise(
         problem.mine,
         Fit(problem.parameters, np.empty(0), np.empty(0)),
-        problem.prior,
+        problem.prior.on_weights,
+        problem.prior.on_chain,
         problem.nonlinearity,
         max_iter=25,
         tol=0.0,
         run=serially,
         on_iteration=seen.append,
     )
+    priors = problem.prior.on_weights, problem.prior.on_chain
     # Not what EM says of itself, but the oracle's objective at the parameters it passed through.
     trace = np.array([oracle_objective(problem, f.parameters) for f in seen])
     slack = np.array(
         [
             rounding(problem.data, f.parameters.theta, problem.nonlinearity)
-            + 4 * EPS * f.parameters.theta.size * abs(log_prior(f.parameters, problem.prior))
+            + 4 * EPS * f.parameters.theta.size * abs(log_prior(f.parameters, *priors))
             for f in seen
         ]
     )
@@ -62,8 +65,8 @@ def test_em_never_lowers_the_objective(number, seed):
 
 
 def test_the_text_names_the_priors_numbers():
-    assert f"standard deviation {hmm_glm.WEAK_WEIGHT_SD:g})" in HMMGLM.__doc__
-    assert f"N(0, {hmm_glm.MEAN_SD:g}^2)" in HMMGLM.__doc__
+    assert f"standard deviation {WEAK_WEIGHT_SD:g})" in HMMGLM.__doc__
+    assert f"N(0, {MEAN_SD:g}^2)" in HMMGLM.__doc__
 
 
 @pytest.mark.parametrize("nonlinearity", ["softplus", "exp"])
@@ -105,17 +108,16 @@ def test_one_state_is_what_an_independent_optimiser_finds(nonlinearity, prior, h
     assert last(model.result_["objective"]) == pytest.approx(-loss(here), abs=slack)
 
 
-def prior_precision(prior: Prior, p: Parameters) -> np.ndarray:
+def prior_precision(prior: Numbers, p: Parameters) -> np.ndarray:
     """Second derivatives of minus the log prior in theta and the mean."""
-    at = Parameters(p.theta, p.mean, np.zeros((1, 1)), np.zeros(1))
-    here = flat(add_prior_gradient(np.zeros(p.theta.shape), at, prior))
+    here = flat(prior.on_weights.gradient(p.theta, p.mean))
     columns = []
     for unit in np.eye(p.theta.size + p.mean.size):
-        moved = at._replace(
-            theta=p.theta + unit[: p.theta.size].reshape(p.theta.shape),
-            mean=p.mean + unit[p.theta.size :].reshape(p.mean.shape),
+        moved = prior.on_weights.gradient(
+            p.theta + unit[: p.theta.size].reshape(p.theta.shape),
+            p.mean + unit[p.theta.size :].reshape(p.mean.shape),
         )
-        columns.append(here - flat(add_prior_gradient(np.zeros(p.theta.shape), moved, prior)))
+        columns.append(here - flat(moved))
     size = p.theta.size if not prior.pooled else None  # there the mean is a constant zero
     return np.array(columns)[:size, :size]
 
@@ -178,9 +180,9 @@ def test_a_fit_ends_where_the_objective_is_flat(prior, seed):
     # What one more Newton step would gain is beyond what the objective can resolve.
     probability = smoothed(problem).state_probability
     information = fisher_information(problem.mine, p.theta, probability, "softplus", serially)
-    curvature = factorise(information, problem.prior)
+    bend = curvature(information, p, problem.prior)
     theta_slope = slope[: p.theta.size].reshape(p.theta.shape)
-    gain = 0.5 * np.einsum("sni,snij,snj", theta_slope, curvature.inverse, theta_slope)
+    gain = 0.5 * np.einsum("sni,snij,snj", theta_slope, bend.inverse, theta_slope)
     assert gain < slack
     # A transition's log odds bend by its expected number, at least the prior's pseudo-counts.
     chain_slope = slope[sizes[1] :]
@@ -275,7 +277,8 @@ def test_permuting_the_units_permutes_the_weights(seed):
         maximise(
             one.mine,
             Fit(one.parameters, np.empty(0), np.empty(0)),
-            one.prior,
+            one.prior.on_weights,
+            one.prior.on_chain,
             "softplus",
             max_iter=6,
             tol=0.0,

@@ -10,11 +10,13 @@ import pytest
 from hmm_glm_problems import (
     BIN,
     NONLINEARITIES,
+    curvature,
     flat,
     gradient_tolerance,
     random_problem,
     rounding,
     serially,
+    slopes,
     smoothed,
 )
 from oracles import EPS, exact_rates
@@ -34,8 +36,6 @@ from neurokit_sdr.analysis.hmm_glm.steps import (
     Direction,
     Pair,
     accelerated_step,
-    add_prior_gradient,
-    factorise,
     newton_step,
 )
 from neurokit_sdr.engines.poisson.history import history_features
@@ -148,10 +148,10 @@ def test_newton_step_solves_the_whole_system(number, seed):
     data, mine, prior, p, nonlinearity = problem
     probability = smoothed(problem).state_probability
     information = fisher_information(mine, p.theta, probability, nonlinearity, serially)
-    slopes = add_prior_gradient(
+    gradient = slopes(
         expected_gradient(mine, p.theta, probability, nonlinearity, serially), p, prior
     )
-    found = newton_step(slopes, prior, factorise(information, prior))
+    found = newton_step(gradient, curvature(information, p, prior))
     n_states, n_units, n_features = p.theta.shape
 
     # The whole negative Hessian over (theta, mean), and the oracle's gradient of the objective.
@@ -183,7 +183,7 @@ def test_newton_step_solves_the_whole_system(number, seed):
     slope = oracles.gradient(objective, flat([p.theta, p.mean]))
     if not prior.pooled:
         slope[p.theta.size :] = 0  # there the mean is a constant zero
-    np.testing.assert_allclose(flat(slopes), slope, atol=gradient_tolerance(problem))
+    np.testing.assert_allclose(flat(gradient), slope, atol=gradient_tolerance(problem))
     truth = np.linalg.solve(hessian, slope)
     error = np.linalg.cond(hessian) * EPS * hessian.shape[0] * np.abs(truth).max()
     error += gradient_tolerance(problem) / np.linalg.eigvalsh(hessian)[0]
@@ -196,20 +196,21 @@ def test_accelerated_step_meets_the_secant_condition(seed):
     problem = random_problem(rng)
     prior, p = problem.prior, problem.parameters
     probability = smoothed(problem).state_probability
-    curvature = factorise(
+    bend = curvature(
         fisher_information(problem.mine, p.theta, probability, problem.nonlinearity, serially),
+        p,
         prior,
     )
     pairs = []
     while len(pairs) < 3:
         fall = Direction(rng.standard_normal(p.theta.shape), np.zeros(p.mean.shape))
-        step = newton_step(fall, prior, curvature)
+        step = newton_step(fall, bend)
         if step.dot(fall) > 0:
             pairs.append(Pair(step.plus(step, 0.5), fall))
-    found = accelerated_step(pairs[-1].fall, pairs, prior, curvature)
+    found = accelerated_step(pairs[-1].fall, pairs, bend)
     np.testing.assert_allclose(flat(found), flat(pairs[-1].step), rtol=1e4 * EPS, atol=1e4 * EPS)
-    none = accelerated_step(pairs[0].fall, [], prior, curvature)
-    np.testing.assert_array_equal(flat(none), flat(newton_step(pairs[0].fall, prior, curvature)))
+    none = accelerated_step(pairs[0].fall, [], bend)
+    np.testing.assert_array_equal(flat(none), flat(newton_step(pairs[0].fall, bend)))
 
 
 def test_chain_update_maximises_the_expected_objective(seed):
@@ -217,7 +218,7 @@ def test_chain_update_maximises_the_expected_objective(seed):
     problem = random_problem(rng)
     data, prior = problem.data, problem.prior
     posterior = smoothed(problem)
-    log_transition, log_initial = update_chain(posterior, data.starts, prior)
+    log_transition, log_initial = update_chain(posterior, data.starts, prior.on_chain)
     assert np.exp(log_transition).sum(axis=1) == pytest.approx(1)
     assert np.exp(log_initial).sum() == pytest.approx(1)
 
@@ -227,7 +228,7 @@ def test_chain_update_maximises_the_expected_objective(seed):
         return (
             (posterior.transition_count * log_transition).sum()
             + first @ log_initial
-            + log_prior(moved, prior)
+            + log_prior(moved, prior.on_weights, prior.on_chain)
         )
 
     best = expected(log_transition, log_initial)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurokit_sdr.engines.training.schedules import learning_rates
+from neurokit_sdr.engines.training.schedules import Schedule
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "flow_weights.npz"
 SCRIPT = GOLDEN.with_name("make_flow_weights.py")
@@ -30,11 +30,9 @@ def script():
 def furthest(name: str) -> float:
     """What two trainings from the same first weights can be apart at most."""
     flow = script().flow(name)
-    n_epochs, course = flow.n_steps // 2, "warmup_cosine"
-    if name == "released":
-        course = "plateau"
-    rates = [learning_rates(course, flow.learning_rate, e, n_epochs, 2) for e in range(n_epochs)]
-    return 2 * LARGEST_STEP * float(np.sum(rates))
+    course = "plateau" if name == "released" else "warmup_cosine"
+    rates = Schedule(flow.learning_rate, course).during(0, 1, flow.n_steps)
+    return 2 * LARGEST_STEP * float(rates.sum())
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.stats import poisson
 
 import neurokit_sdr as nks
 from neurokit_sdr.core.errors import ParameterError, SchemaError
 from neurokit_sdr.core.parallel import limited_threads
-from neurokit_sdr.validation import Fold, alternating_blocks, cross_validate, match_states
+from neurokit_sdr.core.seeding import stream
+from neurokit_sdr.validation import (
+    Split,
+    alternating_blocks,
+    cross_validate,
+    held_out_folds,
+    held_out_split,
+    match_states,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -70,61 +80,6 @@ def test_what_cannot_be_matched(true, found, says):
         match_states(true, found)
 
 
-# -- blocks -------------------------------------------------------------------------------------
-
-
-def recording(n_bins=103, n_units=2) -> xr.Dataset:
-    return xr.Dataset(
-        {
-            "count": (
-                ("time", "unit"),
-                np.arange(n_bins * n_units).reshape(n_bins, n_units),
-                {"units": "1"},
-            )
-        },
-        coords={"unit": [f"u{i}" for i in range(n_units)], "depth": ("unit", [0.1] * n_units)},
-        attrs={"bin_size": 0.02},
-    )
-
-
-@pytest.mark.parametrize("n_blocks", [2, 4, 10, 102])
-def test_blocks_take_turns_and_lose_nothing(n_blocks):
-    counts = recording()
-    folds = alternating_blocks(counts, n_blocks)
-    assert len(folds) == 2
-    xr.testing.assert_identical(folds[0].train, folds[1].test)
-    xr.testing.assert_identical(folds[0].test, folds[1].train)
-    parts = []
-    for fold in (folds[0].train, folds[0].test):
-        lengths = fold["trial_length"].values
-        assert len(lengths) == n_blocks // 2
-        assert lengths.max() - lengths.min() <= 1
-        parts.append([fold["count"].values[k, :n] for k, n in enumerate(lengths)])
-        assert fold["depth"].values.tolist() == [0.1, 0.1]
-    taken = [block for pair in zip(*parts, strict=True) for block in pair]
-    np.testing.assert_array_equal(np.concatenate(taken), counts["count"])
-
-
-def test_blocks_keep_missing_bins():
-    counts = recording(40)
-    counts["observed"] = "time", np.arange(40) % 3 > 0
-    fold = alternating_blocks(counts, 4)[0]
-    assert fold.train["observed"].values.sum() + fold.test["observed"].values.sum() == 26
-
-
-@pytest.mark.parametrize("wrong", [0, 1, 3, -2, 200, 2.5, "4", None])
-def test_wrong_numbers_of_blocks(wrong):
-    with pytest.raises(ParameterError, match=r"even n_blocks.*got"):
-        alternating_blocks(recording(), wrong)
-
-
-def test_trials_are_not_cut():
-    with pytest.raises(SchemaError, match=r"one continuous recording.*isel"):
-        alternating_blocks(recording().expand_dims("trial"), 2)
-    with pytest.raises(SchemaError):
-        alternating_blocks(xr.Dataset(), 2)
-
-
 # -- comparing ----------------------------------------------------------------------------------
 
 
@@ -147,8 +102,11 @@ def test_scores_are_those_of_a_fit_by_hand(folds):
     for number, fold in enumerate(folds):
         model = models()["S=1"].fit(fold.train, rng=9, progress=False)
         cell = table.sel(model="S=1", fold=number)
-        assert float(cell["score"]) == model.score(fold.test)
-        assert float(cell["train_score"]) == model.score(fold.train)
+        # The same sums in another order: a rounding error for each of their terms.
+        terms = fold.test["count"].size
+        same = {"rel": terms * np.finfo(float).eps, "abs": terms * np.finfo(float).eps}
+        assert float(cell["score"]) == pytest.approx(model.score(fold.test), **same)
+        assert float(cell["train_score"]) == pytest.approx(model.score(fold.train), **same)
         assert str(cell["status"].values) == model.result_.attrs["status"]
 
 
@@ -193,6 +151,137 @@ def test_nothing_to_compare(given, folds):
 
 
 def test_any_pair_of_datasets_is_a_fold(folds):
-    by_hand = Fold(folds[0].train.isel(trial=[0]), folds[0].test.isel(trial=[1]))
+    by_hand = Split(folds[0].train.isel(trial=[0]), folds[0].test.isel(trial=[1]))
     table = cross_validate({"one": models()["S=1"]}, [by_hand], rng=0, progress=False)
     assert np.isfinite(table["score"].values).all()
+
+
+# -- one measure --------------------------------------------------------------------------------
+
+
+def trials(n_trials=12, n_bins=25, n_units=8, seed=0) -> xr.Dataset:
+    """Units that share a slow latent, in trials."""
+    rng = np.random.default_rng(seed)
+    latent = rng.standard_normal((n_trials, 1, 1)) + np.sin(np.arange(n_bins) / 4)[:, None]
+    rate = 0.5 * np.exp(0.8 * latent * np.linspace(-1, 1, n_units))
+    return xr.Dataset(
+        {"count": (("trial", "time", "unit"), rng.poisson(rate), {"units": "1"})},
+        coords={
+            "time": ("time", (np.arange(n_bins) + 0.5) * 0.02, {"units": "s"}),
+            "unit": np.arange(n_units),
+        },
+        attrs={"bin_size": 0.02},
+    )
+
+
+RATE_MODELS = {
+    "smoothed": nks.generative.Smoothing(smoothing=0.04),
+    "factors": nks.generative.FactorAnalysis(n_latents=2, smoothing=0.04),
+}
+
+
+def smoothed(train: xr.Dataset, number: int) -> nks.generative.Smoothing:
+    """The fit of a table's cell, by hand."""
+    seed = stream(0, "cross_validate", "smoothed", number).integers(2**63).item()
+    return nks.generative.Smoothing(smoothing=0.04).fit(train, rng=seed, progress=False)
+
+
+@pytest.fixture(scope="module")
+def held_out():
+    return held_out_folds(trials(), 3, neurons=2, rng=0)
+
+
+def test_what_holds_units_out_is_taken_and_scored_as_the_benchmark_does(held_out):
+    table = cross_validate(RATE_MODELS, held_out, rng=0, progress=False)
+    assert table.attrs["measure"] == "co_bits_per_spike"
+    assert table.attrs["null"] == "test_mean"
+    assert table["score"].attrs["units"] == "bits per spike"
+    for number, split in enumerate(held_out):
+        model = smoothed(split.train, number)
+        rate = model.predict(split.test)
+        by_hand = nks.validation.co_bits_per_spike(rate, split.truth)
+        assert float(table["score"].sel(model="smoothed", fold=number)) == by_hand
+        assert by_hand == model.score(split.truth)
+
+
+def test_over_the_training_mean_a_test_of_its_own_mean_scores_zero():
+    """Both nulls by their definition, on data whose means are known."""
+    split = held_out_split(trials(), neurons=2, trials=4, rng=0)
+    models = {"smoothed": RATE_MODELS["smoothed"]}
+    tables = {
+        null: cross_validate(models, [split], null=null, rng=0, progress=False)
+        for null in ("training_mean", "test_mean")
+    }
+    rate = smoothed(split.train, 0).predict(split.test)["expected_count"]
+    hidden = ~split.truth["held_in"].values
+    expected = rate.values[:, :, hidden]
+    count = split.truth["count"].values[:, :, hidden]
+    for null, source in (("training_mean", split.train), ("test_mean", split.truth)):
+        mean = source["count"].values[:, :, hidden].mean(axis=(0, 1))
+        gain = poisson.logpmf(count, expected) - poisson.logpmf(count, mean)
+        found = float(tables[null]["score"][0, 0])
+        # logpmf carries log factorials that cancel: a few rounding errors of each term.
+        assert found == pytest.approx(gain.sum() / np.log(2) / count.sum(), abs=1e-12)
+        assert tables[null].attrs["null"] == null
+    train = [float(tables[null]["train_score"][0, 0]) for null in tables]
+    assert train[0] == pytest.approx(train[1], abs=1e-12)
+
+
+def test_forecasts_over_both_nulls(folds):
+    fold = folds[0]
+    model = models()["S=1"].fit(fold.train, rng=9, progress=False)
+    tables = {
+        null: cross_validate({"S=1": models()["S=1"]}, [fold], null=null, rng=0, progress=False)
+        for null in ("training_mean", "test_mean")
+    }
+    used = nks.core.schema.scored_bins(fold.test)
+    count = fold.test["count"].values[used]
+    for null, source in (("training_mean", fold.train), ("test_mean", fold.test)):
+        mean = source["count"].values[nks.core.schema.scored_bins(source)].mean(axis=0)
+        expected = model.log_likelihood(fold.test) - poisson.logpmf(count, mean).sum()
+        found = float(tables[null]["score"][0, 0])
+        assert found == pytest.approx(expected / np.log(2) / count.sum(), abs=1e-10)
+        assert tables[null].attrs == {"seed": 0, "measure": "bits_per_spike", "null": null}
+
+
+def test_rows_that_cannot_be_compared_are_refused(folds, held_out):
+    mixed = {"coupled": models()["S=1"], **RATE_MODELS}
+    # A forecaster beside models that read what they are scored on.
+    with pytest.raises(ParameterError, match=r"before it.*'factors': 'FactorAnalysis'.*held_out_"):
+        cross_validate(mixed, folds, progress=False)
+    with pytest.raises(ParameterError, match=r"one class.*'HMMGLM'.*'Smoothing'"):
+        cross_validate(mixed, folds, measure="score", progress=False)
+    # A forecaster that reads all units cannot leave some out.
+    with pytest.raises(SchemaError, match=r"2 held-out units \(held_in\).*HMMGLM"):
+        cross_validate(mixed, held_out, progress=False)
+    with pytest.raises(SchemaError, match=r"held-out units in every fold.*fold 0.*held_out_folds"):
+        cross_validate(RATE_MODELS, folds, measure="co_bits_per_spike", progress=False)
+
+
+def test_measures_and_nulls_that_do_not_exist(folds):
+    with pytest.raises(ParameterError, match="Did you mean 'bits_per_spike'"):
+        cross_validate(models(), folds, measure="bit_per_spike", progress=False)
+    with pytest.raises(ParameterError, match="Did you mean 'test_mean'"):
+        cross_validate(models(), folds, null="tset_mean", progress=False)
+    with pytest.raises(ParameterError, match="null is the model's own"):
+        cross_validate(models(), folds, measure="score", null="test_mean", progress=False)
+
+
+def test_a_class_may_be_compared_by_its_own_score(folds):
+    table = cross_validate(models(), folds[:1], measure="score", rng=0, progress=False)
+    assert table.attrs["measure"] == "score"
+    assert table.attrs["null"] == "the model's own"
+    one = models()["S=1"].fit(folds[0].train, rng=9, progress=False)
+    assert float(table["score"].sel(model="S=1")[0]) == one.score(folds[0].test)
+
+
+def test_there_is_one_type_of_split(folds, held_out):
+    assert nks.validation.Fold is nks.validation.HeldOutSplit is Split
+    train, test = folds[0]
+    assert folds[0].truth is test
+    assert train is folds[0].train
+    assert all(type(split) is Split for split in [*folds, *held_out])
+    # Workers get copies.
+    copy = pickle.loads(pickle.dumps(held_out[0]))
+    xr.testing.assert_identical(copy.truth, held_out[0].truth)
+    xr.testing.assert_identical(copy.test, held_out[0].test)

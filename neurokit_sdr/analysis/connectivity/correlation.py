@@ -9,14 +9,20 @@ from neurokit_sdr.analysis.connectivity import advice, lags
 from neurokit_sdr.analysis.connectivity.data import check_length, counts_of, label
 from neurokit_sdr.analysis.connectivity.partial import partial_of_varying, redundant_text
 from neurokit_sdr.analysis.connectivity.profile import profile_lags, warn
+from neurokit_sdr.analysis.connectivity.significance import z_of_correlation
 from neurokit_sdr.core.arguments import Interval, check
 
 
 def lagged_correlation(counts: xr.Dataset, *, lag: int = 1) -> xr.Dataset:
     r"""Pearson correlation of each target with each source a lag earlier.
 
-    .. math:: w_{ij} = \operatorname{corr}(x_{t,i},\, x_{t - k,j}), \qquad
-              z_{ij} = \operatorname{artanh}(w_{ij})\, \sqrt{T_k - 3}
+    .. math:: w_{ij} = \operatorname{corr}(x_{t,i},\, x_{t - k,j})
+
+    ``z_score`` is the size that a normal variable exceeds as rarely as a permutation of the bins
+    gives such a correlation, with its sign. Few coincidences are not normal, so it comes from a
+    Poisson distribution that has the variance and the skewness of :math:`w_{ij}` under
+    permutations; it is 0 where chance gives as much more often than not, and in dense data it is
+    :math:`w_{ij} \sqrt{T_k - 1}`.
 
     Parameters
     ----------
@@ -60,7 +66,7 @@ def lagged_correlation(counts: xr.Dataset, *, lag: int = 1) -> xr.Dataset:
     weight = lags.correlation(of)[lag]
     result = label(
         weight,
-        lags.fisher_z(weight, of.n_bins[lag]),
+        z_of_correlation(weight, of.n_bins[lag], of, lag),
         units,
         np.zeros(len(units), dtype=bool),
         "1",
@@ -78,10 +84,11 @@ def partial_correlation(counts: xr.Dataset) -> xr.Dataset:
     With :math:`P` the inverse of the covariance of the counts, of :math:`N` units in :math:`T`
     bins,
 
-    .. math:: w_{ij} = -P_{ij} / \sqrt{P_{ii} P_{jj}}, \qquad
-              z_{ij} = \operatorname{artanh}(w_{ij})\, \sqrt{T - N - 1},
+    .. math:: w_{ij} = -P_{ij} / \sqrt{P_{ii} P_{jj}},
 
-    which is symmetric: it does not say who drives whom.
+    which is symmetric: it does not say who drives whom. ``z_score`` is that of
+    :func:`lagged_correlation` with :math:`T - N + 2` bins; in dense data
+    :math:`w_{ij} \sqrt{T - N + 1}`.
 
     Parameters
     ----------
@@ -123,7 +130,7 @@ def partial_correlation(counts: xr.Dataset) -> xr.Dataset:
     weight, silent, redundant = partial_of_varying(lags.correlation(of)[0], int(of.n_bins[0]), None)
     result = label(
         weight,
-        lags.fisher_z(weight, of.n_bins[0] - (~silent).sum() + 2),
+        z_of_correlation(weight, of.n_bins[0] - (~silent).sum() + 2, of, 0),
         units,
         silent,
         "1",

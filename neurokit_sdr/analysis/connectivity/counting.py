@@ -109,14 +109,14 @@ def z_of_statistic(statistic: np.ndarray, degrees: int) -> np.ndarray:
 
 
 def z_of_shifts(statistic: np.ndarray, shifted: np.ndarray, degrees: int) -> np.ndarray:
-    r"""The same against surrogates, shape (surrogate, target, source), of any common scale.
+    r"""The same against surrogates, shape (surrogate, target, source).
 
-    Where the statistic is :math:`c\,\chi^2_d` without a coupling, with a :math:`c` that rhythm and
-    memory of the trains set, its ratio to the mean of :math:`S` independent surrogates follows
-    :math:`F(d, S d)`: few surrogates then widen the tail, as they should.
+    Without a coupling the statistic is :math:`c\,\chi^2_d` with a :math:`c` that rhythm and memory
+    of the trains set; its ratio to the mean of :math:`S` independent surrogates then follows
+    :math:`F(d, S d)`: few surrogates widen the tail, as they should. Rhythm and memory only add to
+    what there is by chance, so :math:`c \ge 1`: where trains are so sparse that most surrogates
+    hold no coincidence at all, their mean is not what chance gives.
     """
-    mean = shifted.mean(axis=0)
-    ratio = np.divide(statistic, mean, out=np.zeros_like(mean), where=mean > 0)
-    with np.errstate(divide="ignore"):
-        log_probability = f.logsf(ratio, degrees, degrees * len(shifted))
+    mean = np.maximum(shifted.mean(axis=0), degrees)
+    log_probability = f.logsf(statistic / mean, degrees, degrees * len(shifted))
     return z_of_log_probability(np.maximum(log_probability, np.log(np.finfo(float).tiny)))

@@ -55,6 +55,7 @@ def signal_of(
             f"its dimensions, and select one trial."
         )
     schema.check_unique_units(data.to_dataset(name="signal"))
+    schema.check_frames(data.to_dataset(name="signal"))
     values = np.asarray(data.transpose("time", "unit").values, dtype=float)
     if values.shape[1] < 2 or values.shape[0] < values.shape[1] + 8:
         raise SchemaError(
@@ -73,7 +74,7 @@ def signal_of(
 
 
 def check_length(trains: Trains, lag: int) -> None:
-    """Four pairs of bins a lag apart: an artanh has the variance 1 / (n - 3)."""
+    """Four pairs of bins a lag apart: fewer say nothing of how much chance gives."""
     length = np.diff(trains.starts)
     if np.maximum(length - lag, 0).sum() < 4:
         raise SchemaError(

@@ -51,7 +51,8 @@ def transfer_entropy(
         circular shifts of all sources by at least a tenth of the recording, for trains with a
         rhythm or memory of their own, which multiply the information that there is by chance;
         with :math:`S` shifts and :math:`d = 2^h` patterns of :math:`h` bins of the past, the ratio
-        to that mean follows :math:`F(d, S d)`.
+        to that mean follows :math:`F(d, S d)`. Where the shifts hold less information than
+        :math:`\chi^2_d` would, their mean is taken to be that of :math:`\chi^2_d`.
     n_shifts
         Number of shifts.
     rng
@@ -107,8 +108,9 @@ def transfer_entropy(
     plug_in = counting.transfer_entropy(data)
     n_bins, degrees = data.source.shape[0], 2**history
     attrs: dict[str, Any] = {}
+    to_chi2 = 2 * n_bins * np.log(2)
     if null == "chi2":
-        z = counting.z_of_statistic(2 * n_bins * np.log(2) * plug_in, degrees)
+        z = counting.z_of_statistic(to_chi2 * plug_in, degrees)
     else:
         seed = resolve_seed(rng)
         draw = stream(seed, "transfer_entropy").integers(
@@ -121,11 +123,11 @@ def transfer_entropy(
                 for k in draw
             ]
         )
-        z = counting.z_of_shifts(plug_in, shifted, degrees)
+        z = counting.z_of_shifts(to_chi2 * plug_in, to_chi2 * shifted, degrees)
         attrs = {"n_shifts": int(n_shifts), "seed": seed}
     width = float(counts.attrs["bin_size"])
     result = label(
-        plug_in - degrees / (2 * n_bins * np.log(2)),
+        plug_in - degrees / to_chi2,
         z,
         units,
         ~np.asarray(spiking.any(axis=0)),

@@ -55,6 +55,8 @@ class Lagged(NamedTuple):
         Sums of the counts over the later and the earlier bins, shape (lag, unit).
     target_square, source_square
         Sums of their squares, shape (lag, unit).
+    target_cube, source_cube
+        Sums of their cubes, shape (lag, unit).
     """
 
     product: np.ndarray
@@ -63,6 +65,8 @@ class Lagged(NamedTuple):
     source_sum: np.ndarray
     target_square: np.ndarray
     source_square: np.ndarray
+    target_cube: np.ndarray
+    source_cube: np.ndarray
 
 
 def trains_of_counts(sequences: Sequences) -> Trains:
@@ -112,6 +116,8 @@ def lagged(trains: Trains, n_lags: int) -> Lagged:
         sums(until, trains.number),
         sums(since, square),
         sums(until, square),
+        sums(since, trains.number**3),
+        sums(until, trains.number**3),
     )
 
 
@@ -193,27 +199,34 @@ def round_width(width: float) -> float:
     return float(f"{step * power:.0e}")
 
 
-def fisher_z(correlation: np.ndarray, n_bins: float) -> np.ndarray:
-    """Normal quantiles of correlations over so many independent bins."""
-    # A unit's copy has a correlation of 1; its z-score should be large, not infinite.
-    inside = np.clip(correlation, -1 + 1e-15, 1 - 1e-15)
-    return np.arctanh(inside) * np.sqrt(max(n_bins - 3, 1))
-
-
 def sliding(fine: np.ndarray, steps: int) -> np.ndarray:
     """Sums over windows of that many bins."""
     total = np.concatenate([np.zeros((1, *fine.shape[1:])), fine.cumsum(axis=0)])
     return total[steps:] - total[:-steps]
 
 
-def common_shape(of: Lagged, n_lags: int) -> np.ndarray:
-    """What the correlations at lags 1 to ``n_lags`` share: their first singular vector.
+def common_shape(of: Lagged, n_lags: int, targets: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
+    """What the correlations of some targets at lags 1 to ``n_lags`` share, shape (lag,).
 
-    What is negative in it is set to 0, so that the sign of a weight says excitation or inhibition.
+    It is their first singular vector. What is negative in it is set to 0, so that the sign of a
+    weight says excitation or inhibition.
+
+    Parameters
+    ----------
+    targets
+        Indices of units.
+    otherwise
+        The shape where the correlations are no larger than chance makes them: it counts as much as
+        the largest part that many correlations without any coupling have in common.
     """
     z = correlation(of)[1 : n_lags + 1] * np.sqrt(of.n_bins[1 : n_lags + 1])[:, None, None]
-    z = np.nan_to_num(z[:, ~np.eye(z.shape[1], dtype=bool)])
-    vector = np.linalg.eigh(z @ z.T)[1][:, -1]
+    pairs = ~np.eye(z.shape[1], dtype=bool)[targets]
+    z = np.nan_to_num(z[:, targets][:, pairs])
+    number = int(z.any(axis=0).sum())
+    # The edge of the eigenvalues of so many columns of noise, less their mean.
+    edge = n_lags + 2 * np.sqrt(n_lags * number)
+    unit = otherwise / np.linalg.norm(otherwise)
+    vector = np.linalg.eigh(z @ z.T + edge * np.outer(unit, unit))[1][:, -1]
     vector = np.maximum(vector * np.sign(vector[np.argmax(np.abs(vector))]), 0.0)
     return vector / vector.sum()
 
@@ -297,14 +310,6 @@ def _add_jittered(time, unit, first, width, jitter, duration, density, out):
                 for i in range(row.size):
                     row[i] += part * density[window, i]
                 begin = stop
-
-
-def deviance_root(count: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """Signed root of the Poisson deviance; 0 where nothing is expected and nothing came."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logarithm = np.where(count > 0, count * np.log(count / expected), 0.0)
-    deviance = 2 * (logarithm - count + expected)
-    return np.sign(count - expected) * np.sqrt(np.maximum(deviance, 0.0))
 
 
 def z_of_log_probability(log_probability: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from neurokit_sdr.engines.poisson.rates import LARGEST_DRIVE
 from neurokit_sdr.engines.vector_math import exp
 
 #: Targets fitted together: their Fisher information should stay in the cache of one core.
-_BLOCK = 32
+BLOCK = 32
 
 #: Newton's step, in standard errors, below which a fit has converged.
 TOLERANCE = 5e-3
@@ -124,7 +124,7 @@ def fit(
     n_targets, n_sources = observed.shape
     # Without couplings all targets have one Fisher information but for their rates.
     shared = _information(design, np.zeros((1, n_sources + 1)))
-    blocks = [slice(first, min(first + _BLOCK, n_targets)) for first in range(0, n_targets, _BLOCK)]
+    blocks = [slice(first, min(first + BLOCK, n_targets)) for first in range(0, n_targets, BLOCK)]
 
     def fit_block(rows: slice) -> Fit:
         right = np.concatenate([total[rows, None], observed[rows]], axis=1)

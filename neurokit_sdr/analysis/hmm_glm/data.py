@@ -22,7 +22,7 @@ class Data(NamedTuple):
     Attributes
     ----------
     counts
-        Shape (time, target).
+        Shape (time, target); 0 in bins that are not scored.
     starts
         First bin of each sequence, and the number of bins last.
     observed
@@ -67,6 +67,8 @@ def make_data(
     """
     design = history_features(counts, starts, observed, kernel)
     used = observed if scored is None else scored
+    if not used.all():
+        counts = np.where(used[:, None], counts, 0.0)  # the first guess of the states sees these
     any_history = design[:, 1:].any(axis=1)
     active = np.flatnonzero(used & any_history)
     silent = np.flatnonzero(used & ~any_history)

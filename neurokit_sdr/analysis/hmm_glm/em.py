@@ -1,4 +1,10 @@
-"""One run of EM: states by messages, parameters by steps that never lower the objective."""
+r"""One run of EM: states by messages, parameters by steps that never lower the objective.
+
+Each iteration smooths the states, sets transition and initial probabilities to their maximisers and
+moves :math:`\theta` and :math:`\mu` by one Newton step with exact gradient, lengthened by what past
+steps taught. A step that lowers the objective is replaced by a shorter one, so it never falls
+(generalised EM, Dempster, Laird and Rubin 1977).
+"""
 
 from __future__ import annotations
 
@@ -10,19 +16,18 @@ import numpy as np
 from neurokit_sdr.analysis.hmm_glm.data import Data
 from neurokit_sdr.analysis.hmm_glm.equations import (
     Parameters,
-    Prior,
     emission_log_likelihood,
     expected_gradient,
     fisher_information,
     log_prior,
     update_chain,
 )
+from neurokit_sdr.analysis.hmm_glm.prior import ChainPrior, Prior
 from neurokit_sdr.analysis.hmm_glm.steps import (
     Curvature,
     Direction,
     Pair,
     accelerated_step,
-    add_prior_gradient,
     factorise,
     newton_step,
 )
@@ -77,6 +82,7 @@ def maximise(
     data: Data,
     start: Fit,
     prior: Prior,
+    chain: ChainPrior,
     nonlinearity: str,
     *,
     max_iter: int,
@@ -90,6 +96,8 @@ def maximise(
     ----------
     start
         Its parameters; its traces hold the iterations already done, and grow.
+    prior, chain
+        On biases and weights, and on the states.
     max_iter
         Iterations at most, those already done included.
     tol
@@ -119,7 +127,7 @@ def maximise(
                 current.log_initial, current.log_transition, emission, data.starts, run
             )
             likelihood = float(posterior.log_likelihood.sum())
-            objective = likelihood + log_prior(current, prior)
+            objective = likelihood + log_prior(current, prior, chain)
             if step is not None and not objective >= done.objective[-1]:
                 if not step.size() >= SMALLEST_STEP:
                     return done._replace(converged=True)
@@ -147,25 +155,26 @@ def maximise(
             probability = posterior.state_probability
             if curvature is None or refreshes(iteration):
                 curvature = factorise(
-                    fisher_information(data, current.theta, probability, nonlinearity, run), prior
+                    fisher_information(data, current.theta, probability, nonlinearity, run),
+                    prior.curvature(current.theta, current.mean),
                 )
-            gradient = add_prior_gradient(
-                expected_gradient(data, current.theta, probability, nonlinearity, run),
-                current,
-                prior,
+            gradient = prior.gradient(current.theta, current.mean)
+            gradient = gradient._replace(
+                theta=expected_gradient(data, current.theta, probability, nonlinearity, run)
+                + gradient.theta
             )
             if last is not None:
                 fall = last[1].plus(gradient, -1.0)
                 if last[0].dot(fall) > 0:
                     pairs = [*pairs, Pair(last[0], fall)][-MEMORY:]
-            step = newton = newton_step(gradient, prior, curvature)
+            step = newton = newton_step(gradient, curvature)
             shorter = newton.scaled(0.5)
             if pairs:
-                longer = accelerated_step(gradient, pairs, prior, curvature)
+                longer = accelerated_step(gradient, pairs, curvature)
                 if longer.size() < LONGEST_STEP * newton.size():
                     step, shorter = longer, newton
             last = (step, gradient)
-            log_transition, log_initial = update_chain(posterior, data.starts, prior)
+            log_transition, log_initial = update_chain(posterior, data.starts, chain)
             current = Parameters(
                 current.theta + step.theta, current.mean + step.mean, log_transition, log_initial
             )

@@ -1,23 +1,13 @@
-r"""The HMM-GLM on arrays: likelihood, priors and one run of EM.
+r"""The HMM-GLM on arrays: likelihood, derivatives, states.
 
 For bin :math:`t`, target :math:`n` and state :math:`s`
 
 .. math:: x_{tn} \mid z_t = s \sim \mathrm{Poisson}\big(f(\theta_{sn} \cdot h_t)\big), \qquad
           h_t = (1, \phi_1 * x_1, \ldots)
 
-with history :math:`h_t` (D features, the first constant). Priors on the coupling weights
-(:math:`\theta` without its first column), for feature :math:`d` with scale :math:`\sigma_d`:
-
-- ``"none"``: :math:`w_{snd} \sim N(0, \sigma_d^2)` with :math:`\sigma` so wide that it only keeps
-  the objective bounded where the data alone would not (a pair that never fires together);
-- ``"gaussian"``: :math:`w_{snd} \sim N(\mu_{nd}, \sigma_d^2)`, states pooled around a mean
-  :math:`\mu` that is fitted with them.
-
-The objective is the log posterior :math:`\log p(x \mid \theta, P, \pi) + \log p(\theta, \mu, P,
-\pi)`. Each iteration smooths the states, sets :math:`P` and :math:`\pi` to their maximisers and
-moves :math:`\theta` and :math:`\mu` by one Newton step with exact gradient, lengthened by what past
-steps taught (:func:`accelerated_step`). A step that lowers the objective is replaced by a shorter
-one, so it never falls (generalised EM, Dempster, Laird and Rubin 1977).
+with history :math:`h_t` (D features, the first constant). The objective is the log posterior
+:math:`\log p(x \mid \theta, P, \pi) + \log p(\theta, \mu, P, \pi)`, with a prior of
+:mod:`~neurokit_sdr.analysis.hmm_glm.prior`.
 """
 
 from __future__ import annotations
@@ -27,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from neurokit_sdr.analysis.hmm_glm.data import Data
+from neurokit_sdr.analysis.hmm_glm.prior import ChainPrior, Prior
 from neurokit_sdr.core.threads import Map
 from neurokit_sdr.engines import hmm
 from neurokit_sdr.engines.poisson.rates import (
@@ -41,35 +32,6 @@ CHUNK = 1 << 17
 
 #: State probabilities below this change no sum by more than rounding does.
 NEGLIGIBLE = 1e-12
-
-
-class Prior(NamedTuple):
-    """Everything that is fixed about the objective besides the data.
-
-    Attributes
-    ----------
-    pooled
-        Whether weights are drawn around a fitted mean.
-    weight_sd
-        Of each weight, shape (feature - 1,).
-    mean_sd
-        Of the mean of a pooled weight, shape (feature - 1,).
-    bias_mean
-        Shape (target,).
-    bias_sd
-        Of each bias.
-    stickiness, concentration
-        Transition rows are Dirichlet(concentration + stickiness on the diagonal); the initial
-        state is Dirichlet(concentration).
-    """
-
-    pooled: bool
-    weight_sd: np.ndarray
-    mean_sd: np.ndarray
-    bias_mean: np.ndarray
-    bias_sd: float
-    stickiness: float
-    concentration: float
 
 
 class Parameters(NamedTuple):
@@ -119,22 +81,17 @@ def chunks(n_rows: int, width: int) -> list[slice]:
     return [slice(a, min(a + step, n_rows)) for a in range(0, n_rows, step)]
 
 
-def log_prior(parameters: Parameters, prior: Prior) -> float:
+def log_prior(parameters: Parameters, prior: Prior, chain: ChainPrior) -> float:
     """Log density of the parameters, without constants."""
-    theta = parameters.theta
-    deviation = (theta[:, :, 1:] - parameters.mean) / prior.weight_sd
-    density = -0.5 * np.sum(deviation**2)
-    density -= 0.5 * np.sum(((theta[:, :, 0] - prior.bias_mean) / prior.bias_sd) ** 2)
-    if prior.pooled:
-        density -= 0.5 * np.sum((parameters.mean / prior.mean_sd) ** 2)
-    density += (prior.concentration - 1.0) * parameters.log_transition.sum()
-    density += prior.stickiness * np.trace(parameters.log_transition)
-    density += (prior.concentration - 1.0) * parameters.log_initial.sum()
+    density = prior.log_density(parameters.theta, parameters.mean)
+    density += (chain.concentration - 1.0) * parameters.log_transition.sum()
+    density += chain.stickiness * np.trace(parameters.log_transition)
+    density += (chain.concentration - 1.0) * parameters.log_initial.sum()
     return float(density)
 
 
 def update_chain(
-    posterior: hmm.Posterior, starts: np.ndarray, prior: Prior
+    posterior: hmm.Posterior, starts: np.ndarray, prior: ChainPrior
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return log transition and log initial probabilities that maximise the expected posterior."""
     n_states = posterior.state_probability.shape[1]

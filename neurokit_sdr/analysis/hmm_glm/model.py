@@ -10,7 +10,6 @@ import numpy as np
 import xarray as xr
 from scipy.special import gammaln
 
-from neurokit_sdr._version import __version__
 from neurokit_sdr.analysis.hmm_glm.data import (
     Data,
     make_data,
@@ -21,37 +20,24 @@ from neurokit_sdr.analysis.hmm_glm.data import (
 from neurokit_sdr.analysis.hmm_glm.em import Fit
 from neurokit_sdr.analysis.hmm_glm.equations import (
     Parameters,
-    Prior,
     decode,
     emission_log_likelihood,
 )
 from neurokit_sdr.analysis.hmm_glm.labels import label_fit, label_states, parameters_of
+from neurokit_sdr.analysis.hmm_glm.prior import PRIORS, ChainPrior, Prior
 from neurokit_sdr.analysis.hmm_glm.start import Search, search
 from neurokit_sdr.core import results, schema
-from neurokit_sdr.core.checkpoint import Checkpoint
+from neurokit_sdr.core.checkpoint import Checkpoint, checkpoint_seed
 from neurokit_sdr.core.counts import flatten, flatten_bins
 from neurokit_sdr.core.errors import ParameterError, SchemaError
 from neurokit_sdr.core.estimator import Estimator, Interval, OneOrSeveral, Options
 from neurokit_sdr.core.parallel import thread_count
 from neurokit_sdr.core.progress import progress_bar
-from neurokit_sdr.core.seeding import RNG, resolve_seed
+from neurokit_sdr.core.seeding import RNG
 from neurokit_sdr.core.threads import parallel_map
 from neurokit_sdr.engines import hmm
 from neurokit_sdr.engines.poisson.kernels import NONLINEARITIES, exponential_kernel, inverse_rate
 from neurokit_sdr.snn.point_process import simulate_switching_population, unlabel_parameters
-
-#: Bounds the objective where the data do not: weights far beyond any measured coupling.
-WEAK_WEIGHT_SD = 10.0
-
-#: Of the mean that the Gaussian prior pools states around: the published prior is flat, and a pair
-#: of units that never fires together would then have no maximum.
-MEAN_SD = 0.4
-
-#: Of each bias around the drive that gives the neuron's mean rate.
-BIAS_SD = 6.0
-
-#: One tenth of a pseudo-count keeps every transition and first state possible.
-CONCENTRATION = 1.1
 
 
 class HMMGLM(Estimator):
@@ -136,7 +122,7 @@ class HMMGLM(Estimator):
 
     _allowed: ClassVar[dict[str, Interval | Options | OneOrSeveral]] = {
         "n_states": Interval(int, 1),
-        "prior": Options("none", "gaussian"),
+        "prior": Options(*PRIORS),
         "nonlinearity": Options(*NONLINEARITIES),
         "history": OneOrSeveral(Interval(float, 0, open_low=True), none=True),
         "prior_sd": Interval(float, 1e-6, 1e6),
@@ -221,12 +207,8 @@ class HMMGLM(Estimator):
         kernel = exponential_kernel(self._time_constants(), float(data.attrs["bin_size"]))
         arrays = make_data(*sequences, kernel, scored)
         _refuse_hopeless(arrays, self.history, self.n_states)
-        if checkpoint is not None and rng is None:
-            raise ParameterError(
-                "Expected rng as an int together with checkpoint, got None: a fit can only go on "
-                "with the seed that it began with."
-            )
-        seed = resolve_seed(rng)
+        prior = self._prior(arrays, kernel)
+        seed = checkpoint_seed(rng, checkpoint)
         fingerprint = results.fingerprint(data)
         saved = Checkpoint(
             checkpoint,
@@ -235,7 +217,6 @@ class HMMGLM(Estimator):
                 "data": fingerprint,
                 "bin_size": float(data.attrs["bin_size"]),
                 "parameters": self.get_params(),
-                "version": __version__,
             },
         )
         state = saved.read()
@@ -252,7 +233,8 @@ class HMMGLM(Estimator):
             best, runs = search(
                 arrays,
                 self.n_states,
-                self._prior(arrays, kernel),
+                prior,
+                ChainPrior(self.stickiness),
                 self.nonlinearity,
                 restarts=self.restarts,
                 max_iter=self.max_iter,
@@ -276,7 +258,7 @@ class HMMGLM(Estimator):
             mean_count=mean_count(arrays),
             time_constants=self._time_constants(),
             nonlinearity=self.nonlinearity,
-            pooled=self.prior == "gaussian",
+            pooled=prior.pooled,
         )
         result = result.merge(label_states(data, decoded, order))
         status = results.outcome(best.converged, best.interrupted, self.max_iter)
@@ -425,16 +407,10 @@ class HMMGLM(Estimator):
 
     def _prior(self, arrays: Data, kernel: np.ndarray) -> Prior:
         norm = np.sqrt((kernel**2).sum(axis=1))
-        scale = np.tile(norm.max(initial=1e-300) / norm, arrays.counts.shape[1])
-        pooled = self.prior == "gaussian"
-        return Prior(
-            pooled=pooled,
-            weight_sd=(self.prior_sd if pooled else WEAK_WEIGHT_SD) * scale,
-            mean_sd=MEAN_SD * scale,
-            bias_mean=inverse_rate(mean_count(arrays), self.nonlinearity),
-            bias_sd=BIAS_SD,
-            stickiness=self.stickiness,
-            concentration=CONCENTRATION,
+        return PRIORS[self.prior].make(
+            self.prior_sd,
+            np.tile(norm.max(initial=1e-300) / norm, arrays.counts.shape[1]),
+            inverse_rate(mean_count(arrays), self.nonlinearity),
         )
 
     def _log_likelihood(self, data: xr.Dataset) -> tuple[float, np.ndarray]:

@@ -18,7 +18,8 @@ from scipy.special import gammaln
 
 from neurokit_sdr.analysis.hmm_glm.data import Data
 from neurokit_sdr.analysis.hmm_glm.em import Fit, maximise, resumable
-from neurokit_sdr.analysis.hmm_glm.equations import Parameters, Prior, update_chain
+from neurokit_sdr.analysis.hmm_glm.equations import Parameters, update_chain
+from neurokit_sdr.analysis.hmm_glm.prior import ChainPrior, Prior
 from neurokit_sdr.core.seeding import stream
 from neurokit_sdr.core.threads import Map
 from neurokit_sdr.engines import hmm
@@ -83,7 +84,7 @@ def poisson_hmm(
     starts: np.ndarray,
     observed: np.ndarray,
     probability: np.ndarray,
-    prior: Prior,
+    chain: ChainPrior,
     *,
     max_iter: int,
     tol: float,
@@ -110,7 +111,7 @@ def poisson_hmm(
         posterior = hmm.forward_backward(log_initial, log_transition, emission, starts)
         likelihood = float(posterior.log_likelihood.sum())
         probability = posterior.state_probability
-        log_transition, log_initial = update_chain(posterior, starts, prior)
+        log_transition, log_initial = update_chain(posterior, starts, chain)
         if likelihood - last < tol * len(counts):
             break
         last = likelihood
@@ -150,7 +151,7 @@ def cluster_bins(
 def first_parameters(
     data: Data,
     n_states: int,
-    prior: Prior,
+    chain: ChainPrior,
     nonlinearity: str,
     view: tuple[int, bool],
     rng: np.random.Generator,
@@ -162,7 +163,7 @@ def first_parameters(
         data.starts,
         data.observed,
         guess,
-        prior,
+        chain,
         max_iter=POISSON_ITERATIONS,
         tol=1e-5,
     )
@@ -176,6 +177,7 @@ def search(
     data: Data,
     n_states: int,
     prior: Prior,
+    chain: ChainPrior,
     nonlinearity: str,
     *,
     restarts: int,
@@ -218,6 +220,7 @@ def search(
             data,
             runs[number],
             prior,
+            chain,
             nonlinearity,
             max_iter=min(limit, max_iter),
             tol=tol,
@@ -241,7 +244,7 @@ def search(
                 if number == len(runs):
                     rng = stream(seed, "start", number)
                     view = VIEWS[number % len(VIEWS)]
-                    start = first_parameters(data, n_states, prior, nonlinearity, view, rng)
+                    start = first_parameters(data, n_states, chain, nonlinearity, view, rng)
                     runs.append(Fit(start, np.empty(0), np.empty(0)))
                 if not runs[number].converged:
                     go_on(number, limit, at_work)

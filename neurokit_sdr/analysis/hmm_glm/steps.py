@@ -6,39 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from neurokit_sdr.analysis.hmm_glm.equations import Parameters, Prior
-
-
-class Curvature(NamedTuple):
-    """Factors that turn a gradient into a Newton step.
-
-    Attributes
-    ----------
-    inverse
-        Of the negative Hessian in theta alone, shape (state, target, feature, feature).
-    mean_inverse
-        Of its Schur complement for the mean, shape (target, feature - 1, feature - 1).
-    """
-
-    inverse: np.ndarray
-    mean_inverse: np.ndarray | None
-
-
-def factorise(information: np.ndarray, prior: Prior) -> Curvature:
-    """Add the prior's curvature to the data's and invert."""
-    n_states, _, n_features, _ = information.shape
-    precision = 1.0 / prior.weight_sd**2
-    diagonal = np.arange(n_features)
-    curvature = information.copy()
-    curvature[:, :, diagonal, diagonal] += np.concatenate([[1 / prior.bias_sd**2], precision])
-    inverse = np.linalg.inv(curvature)
-    if not prior.pooled:
-        return Curvature(inverse, None)
-    schur = -precision[:, None] * inverse[:, :, 1:, 1:].sum(axis=0) * precision
-    weights = np.arange(n_features - 1)
-    schur[:, weights, weights] += n_states * precision + 1.0 / prior.mean_sd**2
-    return Curvature(inverse, np.linalg.inv(schur))
-
 
 class Direction(NamedTuple):
     """A gradient or a step in everything that the M-step moves.
@@ -68,28 +35,69 @@ class Direction(NamedTuple):
         return float(np.vdot(self.theta, other.theta) + np.vdot(self.mean, other.mean))
 
 
-def add_prior_gradient(gradient: np.ndarray, parameters: Parameters, prior: Prior) -> Direction:
-    """Gradient of the log posterior from that of the log likelihood."""
-    theta, mean = parameters.theta, parameters.mean
-    pull = (theta[:, :, 1:] - mean) / prior.weight_sd**2
-    gradient = gradient.copy()
-    gradient[:, :, 1:] -= pull
-    gradient[:, :, 0] -= (theta[:, :, 0] - prior.bias_mean) / prior.bias_sd**2
-    if not prior.pooled:
-        return Direction(gradient, np.zeros_like(mean))
-    return Direction(gradient, pull.sum(axis=0) - mean / prior.mean_sd**2)
+class PriorCurvature(NamedTuple):
+    """What a prior adds to the negative Hessian of the objective.
+
+    Attributes
+    ----------
+    theta
+        To its diagonal, of a shape that broadcasts to (state, target, feature).
+    coupling
+        Minus the mixed derivative of each state's weight and its mean, (feature - 1,) or (target,
+        feature - 1); None if no mean is fitted.
+    mean
+        Second derivative in the mean, of such a shape too.
+    """
+
+    theta: np.ndarray
+    coupling: np.ndarray | None
+    mean: np.ndarray | None
 
 
-def newton_step(gradient: Direction, prior: Prior, curvature: Curvature) -> Direction:
+class Curvature(NamedTuple):
+    """Factors that turn a gradient into a Newton step.
+
+    Attributes
+    ----------
+    inverse
+        Of the negative Hessian in theta alone, shape (state, target, feature, feature).
+    coupling
+        As of :class:`PriorCurvature`.
+    mean_inverse
+        Inverse of its Schur complement for the mean, shape (target, feature - 1, feature - 1).
+    """
+
+    inverse: np.ndarray
+    coupling: np.ndarray | None = None
+    mean_inverse: np.ndarray | None = None
+
+
+def factorise(information: np.ndarray, prior: PriorCurvature) -> Curvature:
+    """Add the prior's curvature to the data's and invert."""
+    n_features = information.shape[-1]
+    diagonal = np.arange(n_features)
+    curvature = information.copy()
+    curvature[:, :, diagonal, diagonal] += prior.theta
+    inverse = np.linalg.inv(curvature)
+    coupling = prior.coupling
+    if coupling is None:
+        return Curvature(inverse)
+    schur = -coupling[..., None] * inverse[:, :, 1:, 1:].sum(axis=0) * coupling[..., None, :]
+    weights = np.arange(n_features - 1)
+    schur[:, weights, weights] += prior.mean
+    return Curvature(inverse, coupling, np.linalg.inv(schur))
+
+
+def newton_step(gradient: Direction, curvature: Curvature) -> Direction:
     """Multiply a gradient by the inverse curvature."""
     step = np.matmul(curvature.inverse, gradient.theta[..., None])[..., 0]
-    if curvature.mean_inverse is None:
+    coupling, mean_inverse = curvature.coupling, curvature.mean_inverse
+    if coupling is None or mean_inverse is None:
         return Direction(step, np.zeros_like(gradient.mean))
     # The mean couples the states; its Schur complement decouples them again.
-    precision = 1.0 / prior.weight_sd**2
-    right = gradient.mean + precision * step[:, :, 1:].sum(axis=0)
-    mean_step = np.matmul(curvature.mean_inverse, right[..., None])[..., 0]
-    step += np.matmul(curvature.inverse[..., 1:], (precision * mean_step)[..., None])[..., 0]
+    right = gradient.mean + coupling * step[:, :, 1:].sum(axis=0)
+    mean_step = np.matmul(mean_inverse, right[..., None])[..., 0]
+    step += np.matmul(curvature.inverse[..., 1:], (coupling * mean_step)[..., None])[..., 0]
     return Direction(step, mean_step)
 
 
@@ -100,9 +108,7 @@ class Pair(NamedTuple):
     fall: Direction
 
 
-def accelerated_step(
-    gradient: Direction, pairs: list[Pair], prior: Prior, curvature: Curvature
-) -> Direction:
+def accelerated_step(gradient: Direction, pairs: list[Pair], curvature: Curvature) -> Direction:
     """Newton step corrected by past steps: L-BFGS whose first guess is the inverse curvature.
 
     The curvature is that of known states, more than that of the objective where states are
@@ -115,7 +121,7 @@ def accelerated_step(
         factor = step.dot(ahead) / step.dot(fall)
         factors.append(factor)
         ahead = ahead.plus(fall, -factor)
-    ahead = newton_step(ahead, prior, curvature)
+    ahead = newton_step(ahead, curvature)
     for (step, fall), factor in zip(pairs, reversed(factors), strict=True):
         ahead = ahead.plus(step, factor - fall.dot(ahead) / step.dot(fall))
     return ahead

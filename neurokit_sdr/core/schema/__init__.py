@@ -22,6 +22,7 @@ from neurokit_sdr.core.schema.checks import check as check
 from neurokit_sdr.core.schema.checks import check_attrs as check_attrs
 from neurokit_sdr.core.schema.checks import select as select
 from neurokit_sdr.core.schema.common import check_clock as check_clock
+from neurokit_sdr.core.schema.common import check_frames as check_frames
 from neurokit_sdr.core.schema.common import check_unique_units as check_unique_units
 from neurokit_sdr.core.schema.kinds import ANIMALS as ANIMALS
 from neurokit_sdr.core.schema.kinds import GROUPS as GROUPS

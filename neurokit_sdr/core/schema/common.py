@@ -10,6 +10,8 @@ from neurokit_sdr.core.errors import SchemaError
 
 #: How far, in bins, the step from one bin to the next may be from one.
 STEP_TOLERANCE = 0.01
+#: Frames further apart than this many intervals have a gap between them.
+GAP = 1.5
 
 
 def check_unique_units(data: xr.Dataset) -> None:
@@ -69,6 +71,28 @@ def check_clock(data: xr.Dataset, units: tuple[str, ...] = ("s",)) -> None:
         )
 
 
+def check_frames(data: xr.Dataset) -> None:
+    """Raise where frames are not in order, or some are missing between others.
+
+    Frame times are measured, so that they vary; the median interval is the clock's.
+    """
+    if "time" not in data.coords or even_clock(data) is not None or data.sizes["time"] < 2:
+        return
+    time = np.asarray(data["time"].values, dtype=np.float64)
+    steps = np.diff(time)
+    interval = float(np.median(steps))
+    wrong = ~((steps > 0) & (steps <= GAP * interval))
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        raise SchemaError(
+            f"Expected frames that follow one another, about {interval:g} apart, got "
+            f"{int(wrong.sum())} of {steps.size} intervals that are longer or go back, the first "
+            f"from {time[first]:g} to {time[first + 1]:g} at index {first}: a lag leads across "
+            f"it. Take one stretch with .isel(time=slice(first, last)), or fill short gaps with "
+            f".interp(time=even_times)."
+        )
+
+
 def check_bins(data: xr.Dataset, bin_size: float) -> None:
     """Raise where the bins of counts do not follow one another, ``bin_size`` apart.
 
@@ -120,6 +144,6 @@ def check_bins(data: xr.Dataset, bin_size: float) -> None:
         )
     raise SchemaError(
         f"Expected bins that follow one another, {bin_size:g} s apart, got {int(wrong.sum())} of "
-        f"{steps.size} steps that differ, the first from {time[first]} to {time[first + 1]} at "
+        f"{steps.size} steps that differ, the first from {time[first]:g} to {time[first + 1]:g} at "
         f"index {first}: {advice}."
     )

@@ -32,7 +32,7 @@ class Look(NamedTuple):
 
     @classmethod
     def of(cls, values: Mapping[str, Any], finite: Any) -> Look:
-        """From what :func:`_steps.inspect` returns."""
+        """From what :func:`steps.inspect` returns."""
         paths = jax.tree_util.tree_leaves_with_path(jax.device_get(finite))
         bad = [leaf_name(path) for path, good in paths if not good]
         return cls({name: float(value) for name, value in jax.device_get(values).items()}, bad)
@@ -55,7 +55,7 @@ class Look(NamedTuple):
 def cause(
     look: Callable[[np.ndarray], Look],
     trials: np.ndarray,
-    data: Mapping[str, jax.Array],
+    take: Callable[[np.ndarray], Mapping[str, np.ndarray]],
     which: str,
 ) -> str | None:
     """Say why a batch is not finite; None if it is.
@@ -66,8 +66,8 @@ def cause(
         Gives what a batch of these trials gives.
     trials
         ``(row)``: those of the batch.
-    data
-        The arrays they index.
+    take
+        Gives the values of such trials.
     which
         ``"training"`` or ``"validation"``.
     """
@@ -82,17 +82,16 @@ def cause(
     elif len(guilty) == len(members) > 1:
         blame = f"Every {which} trial of the batch gives it."
     else:
-        rows = "; ".join(f"trial {t}: {_describe(data, t)}" for t in guilty[:SHOWN])
+        rows = "; ".join(f"trial {t}: {_describe(take(np.array([t])))}" for t in guilty[:SHOWN])
         more = f" and {len(guilty) - SHOWN} others" if len(guilty) > SHOWN else ""
         blame = f"Alone it comes from {which} {rows}{more}."
     return f"{whole.describe()}. {blame} {REMEDY}"
 
 
-def _describe(data: Mapping[str, jax.Array], trial: int) -> str:
-    """The largest value of each array in one trial, or that some are not finite."""
+def _describe(trial: Mapping[str, np.ndarray]) -> str:
+    """The largest value of each array of one trial, or that some are not finite."""
     parts = []
-    for name, values in data.items():
-        row = np.asarray(values[trial])
+    for name, row in trial.items():
         if row.dtype.kind not in "iuf" or row.size == 0:
             continue
         bad = int((~np.isfinite(row)).sum())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 
-from neurokit_sdr.engines.training.schedules import Plateau
+from neurokit_sdr.engines.training.optimiser import Group, named_groups
+from neurokit_sdr.engines.training.schedules import ENDING, RISING, Plateau, Schedule
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
@@ -18,22 +20,20 @@ class Settings(NamedTuple):
     Attributes
     ----------
     n_epochs
-        Passes over the training trials.
+        Passes over the training rows.
     batch_size
-        Most trials per step. Batches are made as equal as they can be: 100 trials in batches of
-        at most 64 are two of 50.
-    learning_rate, learning_rate_schedule
-        Adam's peak rate, and its course: see :func:`learning_rates`, or ``"plateau"``.
-    kl_weight, kl_schedule, kl_warmup
-        What the loss is given to weigh its KL term: see :func:`kl_weights`; ``kl_warmup`` in
-        epochs. Validation always uses ``kl_weight`` itself, so that epochs can be compared.
-    weight_decay
-        Of AdamW, on arrays of two or more dimensions; it shrinks frozen ones, too.
-    gradient_clip
-        Largest global norm of a gradient; None for any.
+        Most rows per step. Batches are made as equal as they can be: 100 rows in batches of at
+        most 64 are two of 50.
+    groups
+        How the weights move: one :class:`Group` for all, or several by name.
+    label
+        Of several groups, ``label(name) -> group``: that of an array of weights, by its name such
+        as ``encoder.layers.0.weight``.
+    schedules
+        Numbers that the loss is given by name at each step, such as a weight of one of its terms.
     patience
-        Epochs after the best one (and after the first rise of the KL weight) before training
-        stops; None, or no validation trials, for never.
+        Epochs after the best one (and after the last rise of a schedule) before training stops;
+        None, or no validation rows, for never.
     precision
         ``"bfloat16"`` products of matrices, ``"float32"``, or ``"auto"``: the first on a GPU. Where
         it moves the first validation loss by more than rounding both factors can, float32 is used.
@@ -44,43 +44,29 @@ class Settings(NamedTuple):
 
     n_epochs: int
     batch_size: int
-    learning_rate: float
-    learning_rate_schedule: str = "constant"
-    kl_weight: float = 1.0
-    kl_schedule: str = "constant"
-    kl_warmup: int = 0
-    weight_decay: float = 0.0
-    gradient_clip: float | None = None
+    groups: Group | Mapping[str, Group]
+    label: Callable[[str], str] | None = None
+    schedules: Mapping[str, Schedule] = MappingProxyType({})
     patience: int | None = None
     precision: str = "auto"
     average: float = 0.0
 
+    @property
+    def rises_until(self) -> int:
+        """The epoch in which the last rise of a schedule of the loss ends."""
+        return max((s.rise for s in self.schedules.values() if s.course in RISING), default=0)
 
-class Batches(NamedTuple):
-    """Trials in batches of one width.
+    @property
+    def ends_at_zero(self) -> bool:
+        """Whether all learning rates come down to zero."""
+        courses = [g.learning_rate.course for g in named_groups(self.groups).values()]
+        return all(course in ENDING for course in courses)
 
-    Attributes
-    ----------
-    position
-        ``(step, row)``: place in an order of the trials; rows too many repeat one of their batch.
-    weight
-        ``(step, row)``: 1, or 0 for rows too many.
-    """
-
-    position: np.ndarray
-    weight: np.ndarray
-
-    @classmethod
-    def of(cls, n_trials: int, batch_size: int, n_devices: int) -> Batches:
-        """Divide so evenly that sizes differ by one at most, whatever the number of devices."""
-        n_steps = -(-n_trials // batch_size)
-        edges = np.arange(n_steps + 1) * n_trials // n_steps
-        sizes = np.diff(edges)
-        width = -(-int(sizes.max()) // n_devices) * n_devices
-        row = np.arange(width)
-        real = row < sizes[:, None]
-        position = edges[:-1, None] + np.where(real, row, 0)
-        return cls(position.astype(np.int32), real.astype(np.float32))
+    @property
+    def plateau_peak(self) -> float | None:
+        """The largest learning rate that waits on plateaus, or None."""
+        rates = [g.learning_rate for g in named_groups(self.groups).values()]
+        return max((r.value for r in rates if r.course == "plateau"), default=None)
 
 
 class Progress:
@@ -125,5 +111,4 @@ class Progress:
         """Whether the best epoch lies too far back to go on."""
         if settings.patience is None or self.best_epoch < 0:
             return False
-        rising = settings.kl_warmup if settings.kl_schedule != "constant" else 0
-        return self.epoch - 1 - max(self.best_epoch, rising) >= settings.patience
+        return self.epoch - 1 - max(self.best_epoch, settings.rises_until) >= settings.patience

@@ -10,10 +10,10 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from neurokit_sdr.core.seeding import stream
-from neurokit_sdr.engines.training import failures as _failures
-from neurokit_sdr.engines.training import steps as _steps
-from neurokit_sdr.engines.training.plan import Batches, Progress, Settings
-from neurokit_sdr.engines.training.schedules import kl_weights, learning_rates
+from neurokit_sdr.engines.training import failures, steps
+from neurokit_sdr.engines.training.optimiser import EVERY, Rule, labels_of, named_groups
+from neurokit_sdr.engines.training.plan import Progress, Settings
+from neurokit_sdr.engines.training.rows import Data, Source, n_rows, source
 
 #: Largest share of the loss and its terms by which bfloat16 may move the first validation loss:
 #: both factors of a product are rounded to 8 bits, each by 2**-9 of itself at most.
@@ -26,7 +26,7 @@ class Run:
     Parameters
     ----------
     model, loss, data, validation, settings, seed
-        As for :func:`_training.train`; ``validation`` is None where there is none.
+        As for :func:`train.train`; ``validation`` is None where there is none.
     arrays
         Those of a checkpoint to go on from, or None to begin.
     """
@@ -35,8 +35,8 @@ class Run:
         self,
         model: Any,
         loss: Callable[..., Any],
-        data: Mapping[str, np.ndarray],
-        validation: Mapping[str, np.ndarray] | None,
+        data: Data,
+        validation: Data | None,
         settings: Settings,
         seed: int,
         arrays: Mapping[str, np.ndarray] | None,
@@ -45,44 +45,52 @@ class Run:
         devices = _devices()
         mesh = Mesh(np.array(devices), ("trial",)) if len(devices) > 1 else None
         self.place = devices[0] if mesh is None else NamedSharding(mesh, PartitionSpec())
-        weights, constants, template = _steps.split(model)
-        weights = self._put(jax.tree.map(lambda w: np.asarray(w, np.float32), weights))
-        self.constants = self._put(constants)
-        self.program = _steps.Program(
+        weights, constants, template = steps.split(model)
+        self.groups = named_groups(settings.groups)
+        rules = [
+            (n, Rule(g.direction, _number(g.gradient_clip), float(g.weight_decay)))
+            for n, g in self.groups.items()
+        ]
+        self.program = steps.Program(
             loss,
             template,
-            float(settings.weight_decay),
-            None if settings.gradient_clip is None else float(settings.gradient_clip),
+            tuple(rules),
+            labels_of(weights, self.groups, settings.label),
             float(settings.average),
             "float32",
             mesh,
         )
-        self.n_trials = len(next(iter(data.values())))
-        self.batches = Batches.of(self.n_trials, settings.batch_size, len(devices))
-        self.n_steps = len(self.batches.position)
-        self.data = self._put(_prepared(data))
-        self.trial_weight = self._put(self.batches.weight)
-        self.validation = None
+        weights = self._put(jax.tree.map(np.asarray, weights))
+        self.constants = self._put(constants)
+        self.n_rows = n_rows(data)
+        self.source = source(data, settings.batch_size, len(devices), self._put)
+        self.n_steps = len(self.source.batches.position)
+        self.trial_weight = self._put(self.source.batches.weight)
+        self.validation: Source | None = None
         if validation is not None:
-            n_trials = len(next(iter(validation.values())))
-            plan = Batches.of(n_trials, settings.batch_size, len(devices))
-            self.validation = self._put((_prepared(validation), plan.position, plan.weight))
-        self.key = self._put(_steps.random_key(seed, "training"))
-        self.validation_key = self._put(_steps.random_key(seed, "validation"))
+            self.validation = source(validation, settings.batch_size, len(devices), self._put)
+        self.key = self._put(steps.random_key(seed, "training"))
+        self.validation_key = self._put(steps.random_key(seed, "validation"))
         self.progress = Progress() if arrays is None else Progress.from_arrays(arrays)
         self.precision = self._choose_precision(weights, devices[0].platform, arrays is None)
         self.best: Any = None
+        self._plan_epoch()
         self._begin(weights, arrays)
-        self._planned_epoch = -1
 
     def _put(self, tree: Any) -> Any:
         return jax.device_put(tree, self.place)
 
     def _begin(self, weights: Any, arrays: Mapping[str, np.ndarray] | None) -> None:
-        rows = self._put(self.batches.position[0])
-        trial_weight = self._put(self.batches.weight[0])
-        self.state = _steps.begin(
-            self.program, weights, self.constants, self.data, rows, trial_weight, self.key
+        block = self.source.block(self.progress.step)
+        self.state = steps.begin(
+            self.program,
+            weights,
+            self.constants,
+            block.data,
+            block.rows[0],
+            self.trial_weight[0],
+            self._full(),
+            self.key,
         )
         self._empty_totals()
         if arrays is not None:
@@ -90,8 +98,12 @@ class Run:
             if self.progress.best_epoch >= 0:
                 self.best = self._unpack("best", weights, arrays)
 
+    def _full(self) -> dict[str, float]:
+        """What the loss is given in validation."""
+        return {name: float(s.value) for name, s in self.settings.schedules.items()}
+
     def _empty_totals(self) -> None:
-        totals = {name: np.float32(0) for name in self.state.totals}
+        totals = {name: np.zeros((), t.dtype) for name, t in self.state.totals.items()}
         self.state = self.state._replace(totals=self._put(totals))
 
     def _choose_precision(self, weights: Any, platform: str, fresh: bool) -> str:
@@ -101,8 +113,8 @@ class Run:
             return "float32"
         rounded = self.program._replace(precision="bfloat16")
         if fresh:
-            exact = self._assess(self.program, weights)
-            other = self._assess(rounded, weights)
+            exact = self._assess(self.program, weights, first=True)
+            other = self._assess(rounded, weights, first=True)
             terms = sum(abs(v) for name, v in exact.items() if name != "loss")
             bound = ROUNDING * max(abs(exact["loss"]), terms)
             # This way round, so that a difference that is not finite is too large.
@@ -128,58 +140,85 @@ class Run:
         return packed | self.progress.to_arrays()
 
     def _plan_epoch(self) -> None:
-        s, epoch = self.settings, self.progress.epoch
-        order = stream(self.seed, "shuffle", epoch).permutation(self.n_trials)
-        self.rows = order[self.batches.position].astype(np.int32)
-        peak = s.learning_rate * self.progress.plateau.scale
-        self.rates = learning_rates(s.learning_rate_schedule, peak, epoch, s.n_epochs, self.n_steps)
-        self.kl = kl_weights(s.kl_schedule, s.kl_weight, s.kl_warmup, epoch, self.n_steps)
-        self._plan = self._put((self.rows, self.trial_weight, self.rates, self.kl))
+        epoch, n_epochs = self.progress.epoch, self.settings.n_epochs
+        order = stream(self.seed, "shuffle", epoch).permutation(self.n_rows)
+        self.source.plan(order)
+        scale = self.progress.plateau.scale
+        rates = {n: g.learning_rate for n, g in self.groups.items()}
+        self.rates, self.schedules = (
+            {name: s.during(epoch, n_epochs, self.n_steps) for name, s in several.items()}
+            for several in (
+                {
+                    n: r._replace(value=r.value * scale) if r.course == "plateau" else r
+                    for n, r in rates.items()
+                },
+                self.settings.schedules,
+            )
+        )
+        self._plan = self._put((self.rates, self.schedules))
         self._planned_epoch = epoch
 
     def advance(self, n_steps: int) -> str | None:
-        """Take steps of this epoch; return what failed."""
+        """Take up to so many steps of this epoch; return what failed."""
         at = self.progress
         if self._planned_epoch != at.epoch:
             self._plan_epoch()
-        self.state, step, good = _steps.advance(
+        block = self.source.block(at.step)
+        self.state, step, good = steps.advance(
             self.program,
             self.state,
             self.constants,
-            self.data,
+            block.data,
+            block.rows,
+            self.trial_weight,
             *self._plan,
             self.key,
             at.epoch,
             at.step,
-            at.step + n_steps,
+            min(at.step + n_steps, block.stop),
         )
         step, good = jax.device_get((step, good))
         at.step = int(step)
         return None if good else self._why_step_failed()
 
     def _used(self) -> Any:
-        return _steps.used(self.program, self.state)
+        return steps.used(self.program, self.state)
 
-    def _assess(self, program: _steps.Program, weights: Any) -> dict[str, float]:
-        training = (self.data, self._put(self.batches.position), self.trial_weight)
-        values = _steps.assess(
-            program,
-            weights,
-            self.constants,
-            *(self.validation or training),
-            float(self.settings.kl_weight),
-            self.validation_key,
-        )
-        return {name: float(value) for name, value in jax.device_get(values).items()}
+    def _assess(
+        self, program: steps.Program, weights: Any, first: bool = False
+    ) -> dict[str, float]:
+        """Means over the validation, or the training rows without any; or of the first part."""
+        found = []
+        for number, part in enumerate((self.validation or self.source).parts()):
+            values, total = steps.assess(
+                program,
+                weights,
+                self.constants,
+                *part,
+                self._full(),
+                self.validation_key,
+                number,
+            )
+            means = {name: float(value) for name, value in jax.device_get(values).items()}
+            found.append((means, float(total)))
+            if first:
+                break
+        if len(found) == 1:
+            return found[0][0]
+        whole = sum(total for _, total in found)
+        return {n: sum(m[n] * total for m, total in found) / whole for n in found[0][0]}
 
     def finish_epoch(self) -> str | None:
         """Validate, keep the best, write history, go to the next epoch; return what failed."""
         at, settings = self.progress, self.settings
+        sums = {name: float(total) for name, total in jax.device_get(self.state.totals).items()}
+        counts_for = sums.pop(steps.BATCH_WEIGHT, self.n_rows)
         found = {
-            name: float(total) / (self.n_steps if name == "gradient_norm" else self.n_trials)
-            for name, total in jax.device_get(self.state.totals).items()
+            name: total / (self.n_steps if name == "gradient_norm" else counts_for)
+            for name, total in sums.items()
         }
-        found |= {"learning_rate": float(self.rates[-1]), "kl_weight": float(self.kl[-1])}
+        found |= {rate_name(name): float(rates[-1]) for name, rates in self.rates.items()}
+        found |= {name: float(values[-1]) for name, values in self.schedules.items()}
         watched = found["loss"]
         if self.validation is not None:
             values = self._assess(self.program, self._used())
@@ -189,9 +228,9 @@ class Run:
             watched = values["loss"]
             if watched < at.best_loss:
                 at.best_loss, at.best_epoch = watched, at.epoch
-                self.best = _steps.copied(self._used())
-        if settings.learning_rate_schedule == "plateau":
-            at.plateau = at.plateau.after(watched, settings.learning_rate)
+                self.best = steps.copied(self._used())
+        if settings.plateau_peak is not None:
+            at.plateau = at.plateau.after(watched, settings.plateau_peak)
         for name, value in found.items():
             at.history.setdefault(name, []).append(value)
         self._empty_totals()
@@ -206,58 +245,74 @@ class Run:
         best = last if self.best is None else self.best
         template = self.program.template
         return (
-            _steps.join(best, self.constants, template),
-            _steps.join(last, self.constants, template),
+            steps.join(best, self.constants, template),
+            steps.join(last, self.constants, template),
         )
 
     def _look(
-        self, weights: Any, data: Any, weight: Any, kl_weight: float, key: jax.Array, training: bool
-    ) -> Callable[[np.ndarray], _failures.Look]:
-        def look(trials: np.ndarray) -> _failures.Look:
-            rows, place_weight, place_key = self._put((trials, weight, key))
-            values, finite = _steps.inspect(
-                self.program,
-                training,
-                weights,
-                self.constants,
-                data,
-                rows,
-                place_weight,
-                kl_weight,
-                place_key,
-            )
-            return _failures.Look.of(values, finite)
+        self,
+        source: Source,
+        weights: Any,
+        trial_weight: np.ndarray,
+        schedules: Mapping[str, float],
+        key: jax.Array,
+        training: bool,
+    ) -> Callable[[np.ndarray], failures.Look]:
+        place = np.arange(trial_weight.size, dtype=np.int32)
+
+        def look(rows: np.ndarray) -> failures.Look:
+            placed = self._put((source.take(rows), place, trial_weight, schedules, key))
+            values, finite = steps.inspect(self.program, training, weights, self.constants, *placed)
+            return failures.Look.of(values, finite)
 
         return look
 
     def _why_step_failed(self) -> str:
         at = self.progress
-        key = _steps.step_key(self.key, at.epoch, at.step)
-        weight, kl_weight = self.batches.weight[at.step], float(self.kl[at.step])
-        look = self._look(self.state.weights, self.data, weight, kl_weight, key, True)
-        found = _failures.cause(look, self.rows[at.step], self.data, "training")
+        key = steps.step_key(self.key, at.epoch, at.step)
+        schedules = {name: values[at.step] for name, values in self.schedules.items()}
+        weight = self.source.batches.weight[at.step]
+        look = self._look(self.source, self.state.weights, weight, schedules, key, True)
+        rows = self.source.rows[at.step]
+        found = failures.cause(look, rows, self.source.take, "training")
         return (
-            f"Training stopped at epoch {at.epoch}, step {at.step} (both from 0), at learning rate "
-            f"{float(self.rates[at.step]):.3g}: {found or _UNFOUND}"
+            f"Training stopped at epoch {at.epoch}, step {at.step} (both from 0), at "
+            f"{self._said_rates(at.step)}: {found or _UNFOUND}"
         )
 
     def _why_validation_failed(self) -> str:
-        data, rows, weights = self.validation  # type: ignore[misc]
+        assert self.validation is not None
         found = None
-        for step in range(len(rows)):
-            key = _steps.step_key(self.validation_key, 0, step)
-            kl_weight = float(self.settings.kl_weight)
-            look = self._look(self._used(), data, weights[step], kl_weight, key, False)
-            found = _failures.cause(look, np.asarray(rows[step]), data, "validation")
+        position, weights = self.validation.batches
+        for number, rows in enumerate(position):
+            key = steps.step_key(self.validation_key, 0, number)
+            look = self._look(
+                self.validation, self._used(), weights[number], self._full(), key, False
+            )
+            found = failures.cause(look, rows, self.validation.take, "validation")
             if found is not None:
                 break
         return (
             f"Training stopped at the validation after epoch {self.progress.epoch} (from 0), at "
-            f"learning rate {float(self.rates[-1]):.3g}: {found or _UNFOUND}"
+            f"{self._said_rates(-1)}: {found or _UNFOUND}"
         )
 
+    def _said_rates(self, step: int) -> str:
+        said = [f"{rate_name(n).replace('_', ' ', 1)} {float(r[step]):.3g}"
+                for n, r in self.rates.items()]  # fmt: skip
+        return ", ".join(said)
 
-_UNFOUND = f"some value was not finite, and is when looked at again. {_failures.REMEDY}"
+
+def rate_name(group: str) -> str:
+    """The name of a group's learning rate in the history."""
+    return "learning_rate" if group == EVERY else f"learning_rate_{group}"
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None else float(value)
+
+
+_UNFOUND = f"some value was not finite, and is when looked at again. {failures.REMEDY}"
 
 
 def _devices() -> list[Any]:
@@ -265,14 +320,3 @@ def _devices() -> list[Any]:
     if chosen is None:
         return jax.local_devices()
     return jax.local_devices(backend=chosen)[:1] if isinstance(chosen, str) else [chosen]
-
-
-def _prepared(data: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays in types of 32 bits at most: JAX would narrow the others without a word."""
-    narrow = {"f": np.float32, "i": np.int32, "u": np.uint32}
-    made = {}
-    for name, values in data.items():
-        array = np.asarray(values)
-        wide = array.dtype.kind in narrow and array.dtype.itemsize > 4
-        made[name] = array.astype(narrow[array.dtype.kind]) if wide else array
-    return made

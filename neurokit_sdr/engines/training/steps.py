@@ -15,13 +15,16 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from neurokit_sdr.core.seeding import stream
+from neurokit_sdr.engines.training.optimiser import Rule, norm, transformation
 
 #: How often each function below was traced, and so compiled, in this process.
 TRACES: Counter[str] = Counter()
+
+#: A term of this name is not reported: it is what the batch counts for in means over batches.
+BATCH_WEIGHT = "batch_weight"
 
 
 class Template(NamedTuple):
@@ -37,13 +40,13 @@ class Program(NamedTuple):
     Attributes
     ----------
     loss
-        ``loss(model, batch, key, kl_weight, training) -> (scalar, {name: scalar})``.
+        See :func:`train.train`.
     template
         The model without its arrays.
-    weight_decay
-        Of AdamW, on arrays of two or more dimensions only.
-    gradient_clip
-        Largest global norm of a gradient; None for any.
+    rules
+        By name, how groups of weights move, besides their learning rates.
+    labels
+        The group of each array of weights.
     average
         Decay per step of the averaged weights; 0 for none.
     precision
@@ -54,8 +57,8 @@ class Program(NamedTuple):
 
     loss: Callable[..., Any]
     template: Template
-    weight_decay: float
-    gradient_clip: float | None
+    rules: tuple[tuple[str, Rule], ...]
+    labels: tuple[str, ...]
     average: float
     precision: str
     mesh: Mesh | None
@@ -67,13 +70,14 @@ class State(NamedTuple):
     Attributes
     ----------
     weights
-        The model's floating-point arrays, float32.
+        The model's floating-point arrays.
     moments
         The optimiser's state.
     average
         Moving average of the weights, or () without one.
     totals
-        Sums over this epoch: the loss and its terms times real trials, the gradient norm.
+        Sums over this epoch: the loss and its terms, times what their batches count for, and the
+        gradient norm.
     """
 
     weights: Any
@@ -133,7 +137,7 @@ def _loss(
     constants: Any,
     batch: Mapping[str, jax.Array],
     key: jax.Array,
-    kl_weight: jax.Array,
+    schedules: Mapping[str, jax.Array],
     training: bool,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     with contextlib.ExitStack() as stack:
@@ -145,22 +149,11 @@ def _loss(
                 lambda w: jax.lax.reduce_precision(w, 8, 7) if w.ndim > 1 else w, weights
             )
         model = join(weights, constants, program.template)
-        loss, terms = program.loss(model, batch, key, kl_weight, training)
+        loss, terms = program.loss(model, batch, key, schedules, training)
     return loss, dict(terms)
 
 
 _gradient = jax.value_and_grad(_loss, argnums=1, has_aux=True)
-
-
-def _optimiser(program: Program) -> optax.GradientTransformation:
-    parts = [optax.scale_by_adam()]
-    if program.weight_decay > 0:
-        parts.append(
-            optax.add_decayed_weights(
-                program.weight_decay, mask=lambda w: jax.tree.map(lambda x: x.ndim > 1, w)
-            )
-        )
-    return optax.chain(*parts)
 
 
 @functools.partial(jax.jit, static_argnames="program")
@@ -171,6 +164,7 @@ def begin(
     data: Mapping[str, jax.Array],
     rows: jax.Array,
     trial_weight: jax.Array,
+    schedules: Mapping[str, float],
     key: jax.Array,
 ) -> State:
     """Return the state before the first step; the weights are copied."""
@@ -178,16 +172,20 @@ def begin(
 
     def evaluate() -> tuple[jax.Array, dict[str, jax.Array]]:
         batch = _batch(program, data, rows, trial_weight)
-        return _loss(program, weights, constants, batch, key, jnp.float32(1), True)
+        return _loss(program, weights, constants, batch, key, _float32(schedules), True)
 
-    _, terms = jax.eval_shape(evaluate)
-    zero = jnp.float32(0)
+    loss, terms = jax.eval_shape(evaluate)
+    summed = {"loss": loss, "gradient_norm": loss, **terms}
     return State(
         jax.tree.map(jnp.copy, weights),
-        _optimiser(program).init(weights),
+        transformation(program.rules, program.labels).init(jax.tree.leaves(weights)),
         jax.tree.map(jnp.copy, weights) if program.average > 0 else (),
-        dict.fromkeys(("loss", "gradient_norm", *terms), zero),
+        {name: jnp.zeros((), value.dtype) for name, value in summed.items()},
     )
+
+
+def _float32(schedules: Mapping[str, Any]) -> dict[str, jax.Array]:
+    return {name: jnp.float32(value) for name, value in schedules.items()}
 
 
 @functools.partial(jax.jit, static_argnames="program", donate_argnames="state")
@@ -198,8 +196,8 @@ def advance(
     data: Mapping[str, jax.Array],
     rows: jax.Array,
     trial_weight: jax.Array,
-    learning_rate: jax.Array,
-    kl_weight: jax.Array,
+    rates: Mapping[str, jax.Array],
+    schedules: Mapping[str, jax.Array],
     key: jax.Array,
     epoch: int,
     start: int,
@@ -210,9 +208,9 @@ def advance(
     Parameters
     ----------
     rows, trial_weight
-        ``(step, row)``: which trials each step sees, and 0 for rows that only fill up.
-    learning_rate, kl_weight
-        ``(step)``.
+        ``(step, row)``: which rows of the data each step sees, and 0 for those that only fill up.
+    rates, schedules
+        Learning rates by group, and what the loss is given by name, each ``(step)``.
     key
         Of the whole training; that of a step follows from its epoch and number.
 
@@ -226,7 +224,7 @@ def advance(
         False if loss or gradient of ``step`` were not finite; the state is then that before it.
     """
     TRACES["advance"] += 1
-    optimiser = _optimiser(program)
+    optimiser = transformation(program.rules, program.labels)
     n_steps = rows.shape[0]
 
     def take(carry: tuple[jax.Array, State, jax.Array]) -> tuple[jax.Array, State, jax.Array]:
@@ -238,24 +236,26 @@ def advance(
             constants,
             batch,
             step_key(key, epoch, step),
-            kl_weight[step],
+            {name: values[step] for name, values in schedules.items()},
             True,
         )
-        norm = jnp.sqrt(sum(jnp.vdot(g, g) for g in jax.tree.leaves(gradient)))
-        good = jnp.isfinite(loss) & jnp.isfinite(norm)
-        if program.gradient_clip is not None:
-            shrink = jnp.minimum(1, program.gradient_clip / jnp.maximum(norm, 1e-30))
-            gradient = jax.tree.map(lambda g: g * shrink, gradient)
-        update, moments = optimiser.update(gradient, state.moments, state.weights)
-        weights = jax.tree.map(lambda w, u: w - learning_rate[step] * u, state.weights, update)
+        size = norm(gradient)
+        good = jnp.isfinite(loss) & jnp.isfinite(size)
+        # As lists: a module may be callable, which optax takes for a function of the weights.
+        old, structure = jax.tree.flatten(state.weights)
+        update, moments = optimiser.update(jax.tree.leaves(gradient), state.moments, old)
+        rate = {name: values[step] for name, values in rates.items()}
+        moved = [w - rate[g] * u for w, u, g in zip(old, update, program.labels, strict=True)]
+        weights = jax.tree.unflatten(structure, moved)
         average = state.average
         if program.average > 0:
             # The first weights are random: the average forgets them as fast as it has others.
             taken = epoch * n_steps + step
             decay = jnp.minimum(program.average, (1 + taken) / (10 + taken))
             average = jax.tree.map(lambda a, w: decay * a + (1 - decay) * w, average, weights)
-        trials = trial_weight[step].sum()
-        seen = {"loss": trials * loss, "gradient_norm": norm}
+        counts_for = terms.pop(BATCH_WEIGHT, None)
+        trials = trial_weight[step].sum() if counts_for is None else counts_for
+        seen = {"loss": trials * loss, "gradient_norm": size, BATCH_WEIGHT: trials}
         seen |= {name: trials * value for name, value in terms.items()}
         totals = {name: total + seen[name] for name, total in state.totals.items()}
         new = State(weights, moments, average, totals)
@@ -282,10 +282,11 @@ def assess(
     data: Mapping[str, jax.Array],
     rows: jax.Array,
     trial_weight: jax.Array,
-    kl_weight: float,
+    schedules: Mapping[str, float],
     key: jax.Array,
-) -> dict[str, jax.Array]:
-    """Return the loss and its terms over all trials, without training."""
+    part: int,
+) -> tuple[dict[str, jax.Array], jax.Array]:
+    """Return the loss and its terms over the batches of a part, and what they count for."""
     TRACES["assess"] += 1
 
     def one(_: None, step: jax.Array) -> tuple[None, dict[str, jax.Array]]:
@@ -295,15 +296,21 @@ def assess(
             weights,
             constants,
             batch,
-            step_key(key, 0, step),
-            jnp.float32(kl_weight),
+            step_key(key, part, step),
+            _float32(schedules),
             False,
         )
         return None, {"loss": loss} | terms
 
     _, values = jax.lax.scan(one, None, jnp.arange(rows.shape[0]))
-    share = trial_weight.sum(axis=1) / trial_weight.sum()
-    return {name: (share * value).sum() for name, value in values.items()}
+    real = trial_weight.sum(axis=1)
+    counts_for = values.pop(BATCH_WEIGHT, real)
+    # Steps that only fill up have no rows to average over.
+    values = {name: jnp.where(real > 0, value, 0) for name, value in values.items()}
+    counts_for = jnp.where(real > 0, counts_for, 0)
+    total = counts_for.sum()
+    share = counts_for / total
+    return {name: (share * value).sum() for name, value in values.items()}, total
 
 
 @functools.partial(jax.jit, static_argnames=("program", "training"))
@@ -315,15 +322,16 @@ def inspect(
     data: Mapping[str, jax.Array],
     rows: jax.Array,
     trial_weight: jax.Array,
-    kl_weight: float,
+    schedules: Mapping[str, float],
     key: jax.Array,
 ) -> tuple[dict[str, jax.Array], Any]:
     """Return the loss and terms of one batch, and which gradients have a finite norm."""
     TRACES["inspect"] += 1
     batch = _batch(program, data, rows, trial_weight)
     (loss, terms), gradient = _gradient(
-        program, weights, constants, batch, key, jnp.float32(kl_weight), training
+        program, weights, constants, batch, key, _float32(schedules), training
     )
+    terms.pop(BATCH_WEIGHT, None)
     finite = jax.tree.map(lambda g: jnp.isfinite(jnp.vdot(g, g)), gradient)
     return {"loss": loss} | terms, finite
 

@@ -1,12 +1,20 @@
-"""The one training engine of every model of this room.
+"""The one training engine of every model whose parameters are a network.
 
-A model brings an equinox module and a loss; :func:`train` brings minibatches over trials, schedules
-by name, early stopping, checkpoints, several devices, and answers where numbers blow up::
+A model brings an equinox module and a loss; :func:`train` brings minibatches over trials or
+windows, schedules by name, groups of weights with learning rates of their own, early stopping,
+checkpoints, several devices, and answers where numbers blow up::
 
-    def loss(model, batch, key, kl_weight, training):
+    def loss(model, batch, key, schedules, training):
         ...                                     # average over batch["trial_weight"] == 1
-        return reconstruction + kl_weight * kl, {"reconstruction": reconstruction, "kl": kl}
+        total = reconstruction + schedules["kl_weight"] * kl
+        return total, {"reconstruction": reconstruction, "kl": kl}
 
+    settings = Settings(
+        n_epochs=100,
+        batch_size=64,
+        groups=Group(Schedule(1e-3, "warmup_cosine"), gradient_clip=1.0),
+        schedules={"kl_weight": Schedule(1.0, "linear", rise=20)},
+    )
     trained = train(model, loss, {"count": count}, {"count": other}, settings, seed=0, saved=saved)
     if not trained.interrupted:
         saved.remove()                          # once the result is kept
@@ -17,7 +25,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -25,14 +33,16 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core import results
+from neurokit_sdr.core.arguments import Options, check
 from neurokit_sdr.core.checkpoint import Checkpoint
 from neurokit_sdr.core.errors import ParameterError, TrainingError
 from neurokit_sdr.core.progress import progress_bar
-from neurokit_sdr.core.schema import did_you_mean
-from neurokit_sdr.engines.training import schedules as _schedules
-from neurokit_sdr.engines.training import steps as _steps
+from neurokit_sdr.engines.training import steps
+from neurokit_sdr.engines.training.optimiser import named_groups
 from neurokit_sdr.engines.training.plan import PRECISIONS, Progress, Settings
-from neurokit_sdr.engines.training.run import Run
+from neurokit_sdr.engines.training.rows import Data, Gathered, n_rows
+from neurokit_sdr.engines.training.run import Run, rate_name
+from neurokit_sdr.engines.training.schedules import COURSES, Schedule
 
 #: Longest time in s that compiled steps run before Python looks at Ctrl-C and the checkpoint.
 CALL_SECONDS = 0.5
@@ -55,8 +65,8 @@ class Trained(NamedTuple):
     history
         Per finished epoch, float64: ``loss`` and each term of the loss (means over training
         trials while the weights moved), ``validation_loss`` and ``validation_`` terms,
-        ``learning_rate`` and ``kl_weight`` of the last step, ``gradient_norm`` (mean over steps,
-        before clipping).
+        ``learning_rate`` (of several groups ``learning_rate_`` and the group's name) and each
+        schedule of the last step, ``gradient_norm`` (mean over steps, before clipping).
     status
         ``results.CONVERGED`` if training stopped early by ``patience``, or did all its epochs and
         no ``patience`` was left to wait for, or the learning rate had come down to zero; else
@@ -82,8 +92,8 @@ class Trained(NamedTuple):
 def train(
     model: Any,
     loss: Callable[..., Any],
-    data: Mapping[str, np.ndarray],
-    validation: Mapping[str, np.ndarray] | None,
+    data: Data,
+    validation: Data | None,
     settings: Settings,
     *,
     seed: int,
@@ -91,22 +101,28 @@ def train(
     progress: bool = True,
     description: str = "training",
 ) -> Trained:
-    """Fit the weights of a model by Adam on minibatches of trials.
+    """Fit the weights of a model by gradients of minibatches.
 
     Parameters
     ----------
     model
-        An equinox module; its floating-point arrays are trained, and left as they are here.
+        An equinox module; its floating-point arrays are trained in their own types, and left as
+        they are here.
     loss
-        ``loss(model, batch, key, kl_weight, training) -> (scalar, {name: scalar})``: a function of
+        ``loss(model, batch, key, schedules, training) -> (scalar, {name: scalar})``: a function of
         a module, or a frozen dataclass with ``__call__``, so that equal ones are found compiled.
-        ``batch`` holds the rows of ``data`` and ``trial_weight(row)``, 1 or 0; the loss averages
-        over rows of weight 1. With ``training=False`` it may return what models are chosen by.
-        Only the scalar must be finite; terms are reported. What is not to be trained it passes
-        through ``jax.lax.stop_gradient``. Keys come from the seed, the epoch and the step.
+        ``batch`` holds rows of ``data`` and ``trial_weight(row)``, 1 or 0; the loss averages over
+        rows of weight 1. ``schedules`` holds a number for each name in ``settings.schedules``. With
+        ``training=False`` it may return what models are chosen by. Only the scalar must be finite;
+        terms are reported, as means over batches that count for their rows of weight 1, or for the
+        term ``"batch_weight"`` where there is one (say, of how many counts the loss is the mean).
+        What is not to be trained it passes through ``jax.lax.stop_gradient``. Keys come from the
+        seed, the epoch and the step.
     data, validation
-        Arrays whose first axis is the trial; ``validation`` None or without trials for none.
-        Floats are used as float32, integers as int32 at most.
+        Arrays whose first axis is the row (a trial), which go to the device as a whole; or
+        :class:`Gathered` rows, which are made on the host as steps need them, so that a recording
+        may be larger than memory. ``validation`` None or without rows for none. Numbers of 64 bits
+        become such of 32 unless JAX is told to keep them.
     settings
         See :class:`Settings`.
     seed
@@ -126,8 +142,8 @@ def train(
         weights so far are returned, and the status says what happened.
     """
     _check(settings, data, validation)
-    before = _steps.TRACES.total()
-    if validation is not None and not any(map(len, validation.values())):
+    before = steps.TRACES.total()
+    if validation is not None and not n_rows(validation):
         validation = None
     failure = None
     with (
@@ -142,14 +158,13 @@ def train(
         while state.epoch < settings.n_epochs and not state.out_of_patience(settings):
             if interrupts or failure is not None:
                 break
-            begin = time.perf_counter()
-            asked = min(pace, run.n_steps - state.step)
-            failure = run.advance(asked)
-            seconds = time.perf_counter() - begin
+            begin, first = time.perf_counter(), state.step
+            failure = run.advance(min(pace, run.n_steps - first))
+            seconds, taken = time.perf_counter() - begin, state.step - first
             # From one step on, because the first call compiles, too.
             if seconds > CALL_SECONDS:
-                pace = max(1, int(asked * CALL_SECONDS / seconds))
-            elif asked == pace < run.n_steps:
+                pace = max(1, int(taken * CALL_SECONDS / seconds))
+            elif taken == pace < run.n_steps:
                 pace *= 2
             if failure is None and not interrupts and state.step == run.n_steps:
                 failure = run.finish_epoch()
@@ -171,7 +186,7 @@ def train(
         _status(settings, state, failure, interrupted),
         interrupted,
         run.precision,
-        _steps.TRACES.total() - before,
+        steps.TRACES.total() - before,
     )
 
 
@@ -181,8 +196,7 @@ def _status(settings: Settings, state: Progress, failure: str | None, interrupte
     if interrupted:
         return results.outcome(False, True, settings.n_epochs)
     waiting = settings.patience is not None and state.best_epoch >= 0
-    ends = settings.learning_rate_schedule in _schedules.ENDING_SCHEDULES
-    if waiting and not ends and not state.out_of_patience(settings):
+    if waiting and not settings.ends_at_zero and not state.out_of_patience(settings):
         return (
             f"n_epochs reached ({settings.n_epochs}) with the best validation loss at epoch "
             f"{state.best_epoch}, less than patience={settings.patience} ago: raise n_epochs"
@@ -235,27 +249,34 @@ def _interrupts() -> Iterator[list[int]]:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _check(
-    settings: Settings,
-    data: Mapping[str, np.ndarray],
-    validation: Mapping[str, np.ndarray] | None,
-) -> None:
-    for name, allowed in (
-        ("learning_rate_schedule", _schedules.LEARNING_RATE_SCHEDULES),
-        ("kl_schedule", _schedules.KL_SCHEDULES),
-        ("precision", PRECISIONS),
-    ):
-        value = getattr(settings, name)
-        if value not in allowed:
+def _check(settings: Settings, data: Data, validation: Data | None) -> None:
+    schedules: dict[str, Schedule] = dict(settings.schedules)
+    for name, group in named_groups(settings.groups).items():
+        schedules[rate_name(name)] = group.learning_rate
+    for name, schedule in schedules.items():
+        check(f"the course of {name}", schedule.course, Options(*COURSES))
+        if schedule.course == "plateau" and name in settings.schedules:
             raise ParameterError(
-                f"Expected {name} to be one of {list(allowed)}, got {value!r}."
-                f"{did_you_mean(str(value), list(allowed))}"
+                f"Expected another course of {name} than 'plateau', which is one of learning "
+                f"rates: use one of {[c for c in COURSES if c != 'plateau']}."
             )
+    check("precision", settings.precision, Options(*PRECISIONS))
     for name in ("n_epochs", "batch_size"):
         if getattr(settings, name) < 1:
             raise ParameterError(
                 f"Expected {name} of at least 1, got {getattr(settings, name)}: raise it."
             )
+    if isinstance(data, Gathered):
+        if data.n_rows < 1:
+            raise ParameterError(
+                f"Expected at least one row to train on, got {data.n_rows}: are the windows longer "
+                f"than the recording?"
+            )
+        return
+    _check_arrays(data, validation)
+
+
+def _check_arrays(data: Mapping[str, np.ndarray], validation: Data | None) -> None:
     lengths = {name: len(values) for name, values in data.items()}
     if "trial_weight" in lengths:
         raise ParameterError(
@@ -266,8 +287,10 @@ def _check(
             f"Expected arrays of the same number of trials, at least one, got {lengths}: stack "
             f"trials along the first axis."
         )
-    if validation and (
-        set(validation) != set(data) or len({len(v) for v in validation.values()}) != 1
+    if (
+        isinstance(validation, Mapping)
+        and validation
+        and (set(validation) != set(data) or len({len(v) for v in validation.values()}) != 1)
     ):
         raise ParameterError(
             f"Expected validation arrays named {sorted(data)} of one number of trials, got "
@@ -275,7 +298,9 @@ def _check(
         )
 
 
-def history_dataset(history: Mapping[str, np.ndarray], loss_units: str = "nat") -> xr.Dataset:
+def history_dataset(
+    history: Mapping[str, np.ndarray], loss_units: str = "nat", plain: Collection[str] = ()
+) -> xr.Dataset:
     """Return the history of training as variables over ``epoch``.
 
     Parameters
@@ -284,11 +309,16 @@ def history_dataset(history: Mapping[str, np.ndarray], loss_units: str = "nat") 
         Of :class:`Trained`.
     loss_units
         Units of the loss and its terms.
+    plain
+        Names of the schedules, which have no unit.
     """
-    plain = ("learning_rate", "kl_weight", "gradient_norm")
+
+    def units(name: str) -> str:
+        free = name in plain or name.startswith(("learning_rate", "gradient_norm"))
+        return "1" if free else loss_units
+
     variables = {
-        name: ("epoch", values, {"units": "1" if name in plain else loss_units})
-        for name, values in history.items()
+        name: ("epoch", values, {"units": units(name)}) for name, values in history.items()
     }
     length = max((len(values) for values in history.values()), default=0)
     return xr.Dataset(variables, coords={"epoch": np.arange(length)})

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from neurokit_sdr.core.arguments import Interval
 from neurokit_sdr.core.errors import ParameterError
-from neurokit_sdr.core.estimator import Interval
-from neurokit_sdr.generative.langevin_flow import equations as langevin
+from neurokit_sdr.generative.langevin_flow.equations import along_modes, reach
+from neurokit_sdr.generative.langevin_flow.labels import unlabel_physics
 
 #: What a slice may be of, and the names of its axes.
 PLANES = {"positions": ("position", "other_position"), "phase": ("position", "velocity")}
@@ -53,27 +54,20 @@ def landscape(
     seconds = float(result.attrs["bin_size"]) / time_step
     heat = float(result["temperature"].values[0])
     mass = result["mass"].values
-    constants: list[Any] = [
-        result["stiffness"].values,
-        result["coupling"].transpose("oscillator", "other_oscillator").values,
-        mass,
-        result["friction"].values * seconds,
-        heat,
-    ]
-    physics = langevin.Physics(*constants)
+    physics = unlabel_physics(result, seconds)
     every_shape = result["mode_shape"].transpose("oscillator", "mode").values
     path = None if latent is None else _in_modes(latent, every_shape, mass)
     chosen = _chosen(modes, plane, every_shape.shape[1], path)
     shape = every_shape[:, chosen]
     names = [_name(m, float(result["frequency"][m])) for m in chosen]
-    reached = [langevin.reach(physics, column, HEAT * heat) for column in shape.T]
+    reached = [reach(physics, column, HEAT * heat) for column in shape.T]
     if plane == "phase":
         names.append(f"velocity of mode {chosen[0]}")
         reached.append(float(np.sqrt(2 * HEAT * heat)))
     drawn = None if path is None else _in_plane(path, plane, chosen)
     x, y = (np.linspace(-w, w, n_points) for w in _widths(extent, reached, drawn))
     grid = np.stack(np.meshgrid(x, y), axis=-1)
-    found = langevin.along_modes(physics, shape, grid[..., : len(chosen)])
+    found = along_modes(physics, shape, grid[..., : len(chosen)])
     axes = PLANES[plane]
     dims = axes[::-1]
     if plane == "phase":

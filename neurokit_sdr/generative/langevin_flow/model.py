@@ -3,60 +3,48 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from neurokit_sdr._version import __version__
-from neurokit_sdr.core import results
-from neurokit_sdr.core.checkpoint import Checkpoint
+from neurokit_sdr.core.arguments import Constraint, Interval, Names, Options
 from neurokit_sdr.core.errors import ParameterError
-from neurokit_sdr.core.estimator import Constraint, Interval, Names, Options
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
 from neurokit_sdr.engines.poisson.score import bits_per_spike
+from neurokit_sdr.engines.training.plan import Settings
 from neurokit_sdr.engines.training.steps import random_key
-from neurokit_sdr.engines.training.train import Settings, history_dataset, train
-from neurokit_sdr.engines.training.weights import from_flat, to_flat
-from neurokit_sdr.generative.langevin_flow import equations as langevin
-from neurokit_sdr.generative.langevin_flow import network as core
+from neurokit_sdr.generative.gradient_model import GradientModel, divided, scaled, scaling
+from neurokit_sdr.generative.langevin_flow.labels import (
+    VARIABLES,
+    described,
+    in_order,
+    label_physics,
+    make_batch,
+)
 from neurokit_sdr.generative.langevin_flow.landscape import check_has_potential, landscape
-from neurokit_sdr.generative.langevin_flow.released import ReleasedFlow
+from neurokit_sdr.generative.langevin_flow.network import LATENT_PATHS, Flow, Sizes, draw_prior
+from neurokit_sdr.generative.langevin_flow.predictions import (
+    N_DRAWS,
+    Said,
+    mean_and_band,
+    mean_path_is_better,
+    on_mean_path,
+)
+from neurokit_sdr.generative.langevin_flow.variants import VARIANTS, Variant
 from neurokit_sdr.generative.rates.arrays import Arrays, evaluation_arrays, training_arrays
 from neurokit_sdr.generative.rates.labels import begin_result, label
 from neurokit_sdr.generative.rates.model import RateModel
 
-#: Draws from the posterior behind a prediction and its band, which holds the central 95 %.
-N_DRAWS, BAND = 32, (0.025, 0.975)
-
-#: Trials per call of the network in predictions.
-CHUNK = 64
-
 #: Parts that the counts are hidden in, one after another, where no unit was held out.
 N_HIDDEN = 5
 
-#: Share of the training over which the KL weight rises; the released code takes 500 epochs.
-KL_RISE, RELEASED_KL_RISE = 0.2, 500
 
-#: Largest norm of a gradient, and decay per step of the averaged weights that are kept.
-GRADIENT_CLIP, AVERAGE = 1.0, 0.995
-
-#: Released damping per step.
-DAMPING = 0.55
-
-
-class _Pass(NamedTuple):
-    """Expected counts, latents and factors, each (trial, bin, ...)."""
-
-    expected_count: np.ndarray
-    latent: np.ndarray
-    factor: np.ndarray
-
-
-class LangevinFlow(RateModel):
+class LangevinFlow(GradientModel, RateModel):
     r"""Sequential variational autoencoder whose latents follow underdamped Langevin dynamics.
 
     .. math::
@@ -84,7 +72,7 @@ class LangevinFlow(RateModel):
     variant
         ``"paper"``, the model above, or ``"released"``: the authors' code as it is, with its
         integrator, unbounded potential and divergence, described in
-        ``generative/_released_flow.py``. It takes ``n_latents = n_hidden`` whatever is said.
+        ``langevin_flow/released.py``. It takes ``n_latents = n_hidden`` whatever is said.
     latent_path
         What the decoder reads: ``"latents_only"``; ``"full"``, the recurrent state beside them as
         published; or ``"recurrent_only"``, the control without any latent.
@@ -160,7 +148,7 @@ class LangevinFlow(RateModel):
         "n_latents": Interval(int, 4),
         "n_hidden": Interval(int, 2),
         "variant": Options("paper", "released"),
-        "latent_path": Options(*core.LATENT_PATHS),
+        "latent_path": Options(*LATENT_PATHS),
         "covariates": Names(),
         "time_step": Interval(float, 0, 2, open_low=True),
         "kl_weight": Interval(float, 0),
@@ -258,71 +246,42 @@ class LangevinFlow(RateModel):
             run out with a rate that does not fall to zero; ``result_`` then holds the best so far.
         """
         self._check_params()
-        self._check_sizes()
+        self._variant.check_sizes(self.n_latents, self.n_hidden, self.covariates)
         names = list(self.covariates or ())
         arrays = training_arrays(data, n_units=2, covariates=names)
-        if checkpoint is not None and rng is None:
-            raise ParameterError(
-                "Expected rng as an int together with checkpoint, got None: a fit can only go on "
-                "with the seed that it began with."
-            )
-        seed = resolve_seed(rng)
-        fingerprint = results.fingerprint(data)
-        saved = Checkpoint(
-            checkpoint,
-            {
-                "seed": seed,
-                "data": fingerprint,
-                "parameters": self.get_params(),
-                "version": __version__,
-            },
-        )
+        begun = self._begin(data, rng, checkpoint)
         result = begin_result(data, arrays)
         if names:
-            result = result.merge(_scaling(arrays, names))
-        arrays = _scaled(arrays, result)
-        training, validation = self._divided(_batch(arrays), seed)
-        sizes = self._sizes(arrays.held_in, len(names))
-        settings = self._settings(len(training["counts"]))
-        loss = core.Loss(
-            sizes.n_inputs,
-            result.attrs["n_forward"],
-            1 - self.coordinated_dropout,
-            self.crop if self.variant == "paper" else 0.0,
-            kl_per_trial=self.variant == "released",
+            result = result.merge(scaling(arrays.covariates[arrays.inside], names))
+        batch = self._batch(arrays, result)
+        training, validation = divided(
+            batch, batch["observed"], self.validation_fraction, begun.seed
         )
+        sizes = self._sizes(arrays.held_in, len(names))
         mean = training["counts"].sum(axis=(0, 1)) / training["observed"].sum()
-        network = self._network(sizes, random_key(seed, "weights"), np.log(mean + 1e-4))
-        trained = train(
-            network,
-            loss,
+        trained, found = self._train(
+            self._network(sizes, random_key(begun.seed, "weights"), np.log(mean + 1e-4)),
+            self._variant.loss(
+                sizes,
+                result.attrs["n_forward"],
+                keep=1 - self.coordinated_dropout,
+                crop=self.crop,
+            ),
             training,
             validation,
-            settings,
-            seed=seed,
-            saved=saved,
-            progress=progress,
-            description=type(self).__name__,
+            self._settings(len(training["counts"])),
+            begun,
+            progress,
         )
-        result = result.merge(history_dataset(trained.history, "nats"))
-        for name, model in (("weight", trained.best), ("last_weight", trained.last)):
-            vector, layout = to_flat(model)
-            result[name] = ("parameter", vector, {"units": "1", "layout": layout})
-        if isinstance(trained.best, core.Flow) and trained.best.oscillators is not None:
+        result = result.merge(found)
+        if isinstance(trained.best, Flow) and trained.best.oscillators is not None:
             seconds = result.attrs["bin_size"] / self.time_step
-            result = result.merge(_label_physics(trained.best.oscillators.physics(), seconds))
-        mean_path = self.latent_path != "recurrent_only" and _mean_path_is_better(
-            trained.best, validation, sizes.n_inputs, random_key(seed, "mean_path")
+            result = result.merge(label_physics(trained.best.oscillators.physics(), seconds))
+        mean_path = self.latent_path != "recurrent_only" and mean_path_is_better(
+            trained.best, validation, sizes.n_inputs, random_key(begun.seed, "mean_path")
         )
-        result.attrs |= {
-            "best_epoch": trained.best_epoch,
-            "precision": trained.precision,
-            "mean_path": int(mean_path),
-        }
-        self._finish(result, seed=seed, status=trained.status, fingerprint=fingerprint)
-        if not trained.interrupted:
-            saved.remove()
-        return self
+        result.attrs |= {**found.attrs, "mean_path": int(mean_path)}
+        return self._end(result, trained, begun)
 
     def forecast(
         self, data: xr.Dataset, n_bins: int, *, n_draws: int = 100, rng: RNG = None
@@ -367,12 +326,14 @@ class LangevinFlow(RateModel):
         ahead = arrays._replace(inside=inside)
         key = random_key(resolve_seed(rng), "forecast")
         said = self._rates(ahead, n_draws, key)
-        return label(_described(said), data, ahead, result)
+        return label(described(said), data, ahead, result)
 
     def _prediction(self, arrays: Arrays) -> Mapping[str, np.ndarray]:
-        said = self._rates(arrays, N_DRAWS, self._key())
-        if self._check_fitted().attrs.get("mean_path"):
-            said["expected_count"] = np.clip(self._run(arrays).expected_count, *_band(said))
+        key = random_key(int(self.result_.attrs["seed"]), "predict")
+        said = self._rates(arrays, N_DRAWS, key)
+        if self.result_.attrs.get("mean_path"):
+            band = said["expected_count_low"], said["expected_count_high"]
+            said["expected_count"] = np.clip(self._run(arrays).expected_count, *band)
         return said
 
     def _expected_count(self, arrays: Arrays) -> np.ndarray:
@@ -513,12 +474,11 @@ class LangevinFlow(RateModel):
         inside = np.arange(max(lengths)) < np.array(lengths)[:, None]
         covariates = np.zeros((*shape, self.result_.sizes.get("covariate", 0)), dtype=np.float32)
         key = random_key(int(generator.integers(2**63)), "simulate")
-        log_rate, latent = core.draw_prior(
+        log_rate, latent = draw_prior(
             self._trained(), jnp.asarray(covariates), jnp.asarray(inside), key
         )
-        expected = np.empty((*shape, held_in.size))
         with np.errstate(over="ignore"):  # refused by the caller
-            expected[:, :, _order(held_in)] = np.exp(np.asarray(log_rate, dtype=np.float64))
+            expected = in_order(np.exp(np.asarray(log_rate, dtype=np.float64)), held_in)
         return expected, np.array(latent, dtype=np.float64)
 
     def simulate(self, n_bins: int | Sequence[int], *, rng: RNG = None) -> xr.Dataset:
@@ -596,233 +556,62 @@ class LangevinFlow(RateModel):
 
     # -- network --------------------------------------------------------------------------------
 
-    def _check_sizes(self) -> None:
-        if self.n_latents % langevin.N_GROUPS:
-            raise ParameterError(
-                f"Expected n_latents as a multiple of {langevin.N_GROUPS}, the groups that couple, "
-                f"got {self.n_latents}."
-            )
-        multiple = 2 if self.variant == "paper" else langevin.N_GROUPS
-        if self.n_hidden % multiple:
-            raise ParameterError(
-                f"Expected n_hidden as a multiple of {multiple} (attention has two heads), got "
-                f"{self.n_hidden}."
-            )
-        if self.variant == "released" and self.covariates:
-            raise ParameterError(
-                f"Expected no covariates with variant='released', which has none, got "
-                f"{self.covariates!r}: use variant='paper'."
-            )
+    @property
+    def _variant(self) -> Variant:
+        return VARIANTS[self.variant]
 
-    def _sizes(self, held_in: np.ndarray, n_covariates: int) -> core.Sizes:
+    def _sizes(self, held_in: np.ndarray, n_covariates: int) -> Sizes:
         n_inputs, n_outputs = int(held_in.sum()), held_in.size
-        return core.Sizes(n_inputs, n_outputs, n_covariates, self.n_latents, self.n_hidden)
+        return Sizes(n_inputs, n_outputs, n_covariates, self.n_latents, self.n_hidden)
 
-    def _network(
-        self, sizes: core.Sizes, key: jax.Array, log_mean: np.ndarray
-    ) -> core.Flow | ReleasedFlow:
-        if self.variant == "released":
-            return ReleasedFlow.init(key, sizes, self.latent_path, DAMPING, self.dropout)
-        return core.Flow.init(key, sizes, log_mean, self.latent_path, self.time_step, self.dropout)
+    def _network(self, sizes: Sizes, key: jax.Array, log_mean: np.ndarray) -> Any:
+        network = self._variant.network(
+            key,
+            sizes,
+            log_mean,
+            latent_path=self.latent_path,
+            time_step=self.time_step,
+            dropout=self.dropout,
+        )
+        # Where JAX keeps 64 bits the draws have them, too; a rate needs no more than 32.
+        return jax.tree.map(
+            lambda w: w.astype(jnp.float32) if eqx.is_inexact_array(w) else w, network
+        )
 
-    def _trained(self) -> Any:
-        """The network with the best weights."""
-        result = self._check_fitted()
+    def _template(self, result: xr.Dataset) -> Any:
         held_in = result["held_in"].values.astype(bool)
         sizes = self._sizes(held_in, result.sizes.get("covariate", 0))
-        template = self._network(sizes, random_key(0, "template"), np.zeros(held_in.size))
-        weight = result["weight"]
-        return from_flat(template, weight.values, weight.attrs.get("layout", ""))
-
-    def _key(self) -> jax.Array:
-        return random_key(int(self.result_.attrs["seed"]), "predict")
+        return self._network(sizes, random_key(0, "template"), np.zeros(held_in.size))
 
     def _settings(self, n_trials: int) -> Settings:
         n_epochs = -(-self.n_steps // -(-n_trials // self.batch_size))
-        released = self.variant == "released"
-        rise = RELEASED_KL_RISE if released else round(KL_RISE * n_epochs)
         return Settings(
             n_epochs=n_epochs,
             batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            learning_rate_schedule="plateau" if released else "warmup_cosine",
-            kl_weight=self.kl_weight,
-            kl_schedule="linear",
-            kl_warmup=rise,
-            gradient_clip=None if released else GRADIENT_CLIP,
+            groups=self._variant.group(self.learning_rate),
+            schedules={"kl_weight": self._variant.kl_weight(self.kl_weight, n_epochs)},
             patience=self.patience or None,
-            average=0.0 if released else AVERAGE,
+            average=self._variant.average,
         )
-
-    def _divided(
-        self, batch: dict[str, np.ndarray], seed: int
-    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray] | None]:
-        """Training and validation trials; one trial at least is trained on."""
-        usable = np.flatnonzero(batch["observed"].any(axis=1))
-        n_validation = min(round(self.validation_fraction * usable.size), usable.size - 1)
-        order = stream(seed, "validation").permutation(usable)
-        chosen = np.sort(order[:n_validation]), np.sort(order[n_validation:])
-        validation, training = ({k: v[rows] for k, v in batch.items()} for rows in chosen)
-        return training, validation if n_validation else None
 
     # -- predictions ----------------------------------------------------------------------------
 
-    def _batch(self, arrays: Arrays) -> dict[str, np.ndarray]:
-        return _batch(_scaled(arrays, self.result_))
+    def _batch(self, arrays: Arrays, result: xr.Dataset) -> dict[str, np.ndarray]:
+        return make_batch(arrays._replace(covariates=scaled(arrays.covariates, result)))
 
-    def _run(self, arrays: Arrays) -> _Pass:
+    def _run(self, arrays: Arrays) -> Said:
         """What the network says on the path of the posterior's means."""
-        network, n_trials = self._trained(), len(arrays.inputs)
-        chunks = _chunks(self._batch(arrays), int(arrays.held_in.sum()))
-        outputs = [core.run(network, trials, None) for trials in chunks]
-        log_rate, latent, factor = (
-            np.concatenate([np.asarray(o, dtype=np.float64) for o in each])[:n_trials]
-            for each in list(zip(*outputs, strict=True))[:3]
-        )
-        expected = np.empty(arrays.counts.shape)
-        expected[:, :, _order(arrays.held_in)] = np.exp(log_rate)
-        return _Pass(expected, latent, factor)
+        batch = self._batch(arrays, self._check_fitted())
+        said = on_mean_path(self._trained(), batch, int(arrays.held_in.sum()))
+        return said._replace(expected_count=in_order(said.expected_count, arrays.held_in))
 
     def _rates(self, arrays: Arrays, n_draws: int, key: jax.Array) -> dict[str, np.ndarray]:
         """Mean and band of the rates over draws from the posterior, (trial, bin, unit)."""
         if self.latent_path == "recurrent_only":
             return {"expected_count": self._run(arrays).expected_count}
-        network, order = self._trained(), _order(arrays.held_in)
-        parts = []
-        for drawn in _draws(network, self._batch(arrays), int(arrays.held_in.sum()), n_draws, key):
-            parts.append([drawn.mean(axis=0), *np.quantile(drawn, BAND, axis=0)])
-        found = {}
-        for name, chunks in zip(_VARIABLES, zip(*parts, strict=True), strict=True):
-            found[name] = np.empty(arrays.counts.shape)
-            found[name][:, :, order] = np.concatenate(chunks)[: len(arrays.inputs)]
-        return found
-
-
-def _chunks(batch: dict[str, np.ndarray], n_inputs: int) -> Iterator[core.Trials]:
-    """Trials in parts of one size (few: the next power of two), so that one is compiled."""
-    n_trials = len(batch["counts"])
-    size = min(CHUNK, 1 << (n_trials - 1).bit_length())
-    for start in range(0, n_trials, size):
-        rows = np.minimum(np.arange(start, start + size), n_trials - 1)
-        part = {name: jnp.asarray(values[rows]) for name, values in batch.items()}
-        yield core.make_trials(part, n_inputs)
-
-
-def _draws(
-    network: Any, batch: dict[str, np.ndarray], n_inputs: int, n_draws: int, key: jax.Array
-) -> Iterator[np.ndarray]:
-    """Rates of draws from the posterior, (draw, trial, bin, unit), a part of the trials each."""
-    keys = jax.random.split(key, n_draws)
-    for number, trials in enumerate(_chunks(batch, n_inputs)):
-        at = [jax.random.fold_in(k, number) for k in keys]
-        yield np.stack([np.exp(core.run(network, trials, k).log_rate) for k in at])
-
-
-def _mean_path_is_better(
-    network: Any, batch: dict[str, np.ndarray] | None, n_inputs: int, key: jax.Array
-) -> bool:
-    """Whether the path of the posterior's means predicts unseen counts better than the draws do.
-
-    The mean over draws is the right prediction under a right posterior; under one that is too wide
-    it blurs. Without validation trials, or counts in them that are not read, nothing is known.
-    """
-    if batch is None:
-        return False
-    n_trials, n_bins, n_units = batch["counts"].shape
-    ahead = np.arange(n_bins) >= batch["n_window"][:, None]
-    scored = (np.arange(n_units) >= n_inputs) | ahead[:, :, None]
-    scored &= batch["observed"][:, :, None]
-    if not scored.any():
-        return False
-    paths = [np.exp(core.run(network, t, None).log_rate) for t in _chunks(batch, n_inputs)]
-    drawn = [d.mean(axis=0) for d in _draws(network, batch, n_inputs, N_DRAWS, key)]
-    means, blurred = (np.concatenate(each)[:n_trials][scored] for each in (paths, drawn))
-    count = batch["counts"][scored]
-    gain = count * np.log((means + 1e-9) / (blurred + 1e-9)) - (means - blurred)
-    return bool(gain.sum() > 0)
-
-
-_VARIABLES = {
-    "expected_count": "expected spike count per bin",
-    "expected_count_low": "2.5 % of draws from the posterior lie below",
-    "expected_count_high": "2.5 % of draws from the posterior lie above",
-}
-
-
-def _band(said: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    return said["expected_count_low"], said["expected_count_high"]
-
-
-def _described(values: Mapping[str, np.ndarray]) -> dict[str, tuple[np.ndarray, str, dict]]:
-    return {
-        name: (array, "unit", {"units": "1", "long_name": _VARIABLES[name]})
-        for name, array in values.items()
-    }
-
-
-def _order(held_in: np.ndarray) -> np.ndarray:
-    """Units in the order of the network: those held in come first."""
-    return np.argsort(~held_in, kind="stable")
-
-
-def _batch(arrays: Arrays) -> dict[str, np.ndarray]:
-    """What the loss and the network take, with all trials as rows."""
-    n_inside = arrays.inside.sum(axis=1)
-    counts = arrays.counts[:, :, _order(arrays.held_in)]
-    n_inputs = int(arrays.held_in.sum())
-    counts[:, : arrays.n_window, :n_inputs] = arrays.inputs
-    return {
-        "counts": counts,
-        "observed": arrays.valid,
-        "covariates": arrays.covariates,
-        "n_window": np.minimum(n_inside, _window_ends(arrays)).astype(np.int32),
-        "n_inside": n_inside.astype(np.int32),
-    }
-
-
-def _window_ends(arrays: Arrays) -> np.ndarray:
-    """First bin ahead of each trial: of one cut short, the bin after its last."""
-    last = arrays.valid.shape[1] - np.argmax(arrays.valid[:, ::-1], axis=1)
-    short = arrays.inside[:, arrays.n_window :].any(axis=1) & (arrays.n_window > last)
-    return np.where(short, np.maximum(last, 1), arrays.n_window)
-
-
-def _scaling(arrays: Arrays, names: list[str]) -> xr.Dataset:
-    """Mean and standard deviation of the covariates over the bins of the fit."""
-    known = arrays.covariates[arrays.inside].astype(np.float64)
-    mean, sd = known.mean(axis=0), known.std(axis=0)
-    return xr.Dataset(
-        {
-            "covariate_mean": ("covariate", mean),
-            "covariate_sd": ("covariate", np.where(sd > 0, sd, 1.0)),
-        },
-        coords={"covariate": names},
-    )
-
-
-def _scaled(arrays: Arrays, result: xr.Dataset) -> Arrays:
-    if "covariate_mean" not in result:
-        return arrays
-    mean, sd = result["covariate_mean"].values, result["covariate_sd"].values
-    return arrays._replace(covariates=((arrays.covariates - mean) / sd).astype(np.float32))
-
-
-def _label_physics(physics: langevin.Physics, seconds: float) -> xr.Dataset:
-    """The constants of the dynamics; ``seconds`` is one unit of the model's time."""
-    frequency, shape = langevin.normal_modes(physics)
-    model = {"units": "1", "long_name": "in the model's units"}
-
-    def array(values: jax.Array) -> np.ndarray:
-        return np.asarray(values, dtype=np.float64)
-
-    return xr.Dataset(
-        {
-            "stiffness": ("oscillator", array(physics.stiffness), model),
-            "mass": ("oscillator", array(physics.mass), model),
-            "friction": ("oscillator", array(physics.friction) / seconds, {"units": "1/s"}),
-            "temperature": ("scalar", array(physics.temperature)[None], model),
-            "coupling": (("oscillator", "other_oscillator"), array(physics.coupling), model),
-            "frequency": ("mode", frequency / (2 * np.pi * seconds), {"units": "Hz"}),
-            "mode_shape": (("oscillator", "mode"), shape, model),
+        batch = self._batch(arrays, self._check_fitted())
+        drawn = mean_and_band(self._trained(), batch, int(arrays.held_in.sum()), n_draws, key)
+        return {
+            name: in_order(values, arrays.held_in)
+            for name, values in zip(VARIABLES, drawn, strict=True)
         }
-    )

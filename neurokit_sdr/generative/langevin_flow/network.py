@@ -6,6 +6,7 @@ axis, (bin, trial, ...). Units are ordered with the held-in ones first.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -14,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from neurokit_sdr.generative.langevin_flow import equations as langevin
+from neurokit_sdr.generative.langevin_flow import equations
 from neurokit_sdr.generative.networks import GRU, Linear, TransformerLayer, dropout
 
 LATENT_PATHS = ("latents_only", "full", "recurrent_only")
@@ -111,7 +112,7 @@ class Flow(eqx.Module):
     first: Linear | None
     control_encoder: Linear | None
     control_state: Linear | None
-    oscillators: langevin.Oscillators | None
+    oscillators: equations.Oscillators | None
     push: Linear | None
     mix: Linear
     layer: TransformerLayer
@@ -145,7 +146,7 @@ class Flow(eqx.Module):
             control_encoder = Linear.init(next(keys), 2 * hidden, 2 * n, 0.1)
             # From zero: random feedback from the state would run away in long trials.
             control_state = Linear.init(next(keys), 2 * n, 2 * n, 0.0)
-            oscillators = langevin.Oscillators.init(next(keys), n, FIRST_STIFFNESS, FIRST_FRICTION)
+            oscillators = equations.Oscillators.init(next(keys), n, FIRST_STIFFNESS, FIRST_FRICTION)
             if sizes.n_covariates:
                 push = Linear.init(next(keys), sizes.n_covariates, n, 0.1)
         readout = Linear.init(next(keys), hidden, sizes.n_outputs, 0.3)
@@ -174,11 +175,12 @@ class Flow(eqx.Module):
         trials
             See :class:`Trials`.
         key
-            Of the draw from the posterior; None for the path of its means.
+            Of the draw from the posterior, one for all trials, or in predictions one for each;
+            None for the path of its means.
         training
             Whether to drop out.
         """
-        keys = iter(jax.random.split(key, 6)) if key is not None else None
+        keys = None if key is None or key.ndim else iter(jax.random.split(key, 6))
         n_trials, n_bins = trials.observed.shape
         flag = trials.observed[:, :, None].astype(jnp.float32)
         read = jnp.concatenate([trials.inputs, flag, trials.covariates], axis=-1)
@@ -191,7 +193,7 @@ class Flow(eqx.Module):
         parts, kl = [], jnp.zeros(n_trials)
         if self.latent_path != "recurrent_only":
             drive = jnp.swapaxes(trials.covariates, 0, 1)
-            path, kl = self._path(h, trials.window.T, drive, None if keys is None else next(keys))
+            path, kl = self._path(h, trials.window.T, drive, key if keys is None else next(keys))
             parts.append(path)
         if self.latent_path != "latents_only":
             parts.append(h)
@@ -214,17 +216,16 @@ class Flow(eqx.Module):
         assert self.control_state is not None
         assert self.oscillators is not None
         physics = self.oscillators.physics()
-        step = langevin.make_step(physics, self.time_step)
+        step = equations.make_step(physics, self.time_step)
         n_bins, n_trials = window.shape
         n = physics.mass.size
-        shape = (n_bins + 1, n_trials, n)
-        noise = jnp.zeros(shape) if key is None else jax.random.normal(key, shape)
+        noise = standard_noise(key, n_bins, n_trials, n)
         mean_z, log_z, mean_v, log_v = jnp.split(self.first(h[0]), 4, axis=-1)
         log_z, log_v = _bounded(log_z), _bounded(log_v)
         thermal = jnp.sqrt(physics.temperature / physics.mass)
         z = mean_z + jnp.exp(log_z) * noise[-1]
         v = thermal * (mean_v + jnp.exp(log_v) * noise[0])
-        kl = langevin.kl_from_standard(mean_z, log_z) + langevin.kl_from_standard(mean_v, log_v)
+        kl = equations.kl_from_standard(mean_z, log_z) + equations.kl_from_standard(mean_v, log_v)
         says = self.control_encoder(h)
         force = jnp.zeros((n_bins, 1, n)) if self.push is None else self.push(drive)
         state_weight, state_bias = self.control_state.weight, self.control_state.bias
@@ -233,14 +234,14 @@ class Flow(eqx.Module):
             carry: tuple[jax.Array, jax.Array], at: tuple[jax.Array, ...]
         ) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, ...]]:
             said, e, inside, pushed = at
-            z, v = langevin.drift(physics, step, *carry, pushed)
+            z, v = equations.drift(physics, step, *carry, pushed)
             state = jnp.concatenate([z, v / thermal], axis=-1)
             mean, log_sd = jnp.split(said + state @ state_weight + state_bias, 2, axis=-1)
             mean = LARGEST_DRIVE * jnp.tanh(mean / LARGEST_DRIVE)
             mean = jnp.where(inside[:, None], mean, 0.0)
             log_sd = jnp.where(inside[:, None], _bounded(log_sd), 0.0)
-            z, v = langevin.settle(physics, step, z, v, mean + jnp.exp(log_sd) * e, pushed)
-            return (z, v), (z, v, langevin.kl_from_standard(mean, log_sd))
+            z, v = equations.settle(physics, step, z, v, mean + jnp.exp(log_sd) * e, pushed)
+            return (z, v), (z, v, equations.kl_from_standard(mean, log_sd))
 
         over = (says[1:], noise[1:-1], window[1:], force[1:])
         _, (later_z, later_v, later_kl) = jax.lax.scan(advance, (z, v), over)
@@ -252,6 +253,21 @@ class Flow(eqx.Module):
     def decode(self, latent: jax.Array, inside: jax.Array) -> jax.Array:
         """Return log rates of latents alone, shape (trial, bin, unit)."""
         return self.readout(self.layer(self.mix(latent), inside))
+
+
+def standard_noise(key: jax.Array | None, n_bins: int, n_trials: int, n: int) -> jax.Array:
+    """Return the noise of paths, (bin + 1, trial, latent): the last is that of the first positions.
+
+    A key for each trial gives each its own, the same in whatever company and however many bins
+    follow the trial's end; without a key there is none.
+    """
+    shape = (n_bins + 1, n_trials, n)
+    if key is None:
+        return jnp.zeros(shape)
+    if not key.ndim:
+        return jax.random.normal(key, shape)
+    each = jax.vmap(lambda k: jax.random.normal(k, (n_bins + 1, n)))(key)
+    return jnp.swapaxes(jnp.roll(each, -1, axis=1), 0, 1)
 
 
 def _bounded(log_sd: jax.Array) -> jax.Array:
@@ -275,7 +291,7 @@ def draw_prior(
     """
     assert flow.oscillators is not None
     physics = flow.oscillators.physics()
-    step = langevin.make_step(physics, flow.time_step)
+    step = equations.make_step(physics, flow.time_step)
     n_trials, n_bins = inside.shape
     noise = jax.random.normal(key, (n_bins + 1, n_trials, physics.mass.size))
     push = 0.0 * noise[:-1]
@@ -284,7 +300,7 @@ def draw_prior(
     z, v = noise[-1], noise[0] * jnp.sqrt(physics.temperature / physics.mass)
 
     def advance(carry: Any, at: Any) -> Any:
-        z, v = langevin.baoab(physics, step, *carry, *at)
+        z, v = equations.baoab(physics, step, *carry, *at)
         return (z, v), jnp.concatenate([z, v], axis=-1)
 
     _, later = jax.lax.scan(advance, (z, v), (noise[1:-1], push[1:]))
@@ -339,7 +355,7 @@ class Loss:
         model: Any,
         batch: dict[str, jax.Array],
         key: jax.Array,
-        kl_weight: jax.Array,
+        schedules: Mapping[str, jax.Array],
         training: bool,
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         key_crop, key_keep, key_pass, key_run = jax.random.split(key, 4)
@@ -375,7 +391,7 @@ class Loss:
             bins = jnp.sum(weight[:, None] * trials.inside) / weight.sum()
             kl = kl / (bins * n_units)
         terms = {"poisson": poisson, "kl": kl}
-        return (poisson + kl_weight * kl if training else poisson), terms
+        return (poisson + schedules["kl_weight"] * kl if training else poisson), terms
 
     def _cropped(self, batch: dict[str, jax.Array], key: jax.Array) -> dict[str, jax.Array]:
         """Shift a random window of some trials to the first bin, the bins ahead behind it."""

@@ -27,7 +27,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from neurokit_sdr.generative.langevin_flow.equations import N_GROUPS, coupling_matrix
-from neurokit_sdr.generative.langevin_flow.network import Output, Sizes, Trials
+from neurokit_sdr.generative.langevin_flow.network import (
+    Output,
+    Sizes,
+    Trials,
+    standard_noise,
+)
 from neurokit_sdr.generative.networks import GRU, Linear, TransformerLayer, dropout
 
 #: Step, and variance of velocities in the prior, as released.
@@ -81,7 +86,7 @@ class ReleasedFlow(eqx.Module):
     def __call__(self, trials: Trials, key: jax.Array | None, training: bool) -> Output:
         """Run the network; see :meth:`Flow.__call__`."""
         n_trials, n_bins = trials.inside.shape
-        keys = iter(jax.random.split(key, 5)) if key is not None else None
+        keys = None if key is None or key.ndim else iter(jax.random.split(key, 5))
         bin_ = jnp.arange(n_bins)
         last = jnp.maximum(trials.window.sum(axis=1) - 1, 0)[:, None]
         place = jnp.where(bin_ <= last, jnp.maximum(bin_ - 1, 0), last)
@@ -91,9 +96,7 @@ class ReleasedFlow(eqx.Module):
         if training and keys is not None:
             gain = dropout(next(keys), (n_bins, n_trials, n), self.dropout_rate)
         h = self.encoder(jnp.swapaxes(read, 0, 1), trials.inside.T, gain=gain)
-        noise = jnp.zeros((n_bins + 1, n_trials, n))
-        if keys is not None:
-            noise = jax.random.normal(next(keys), noise.shape)
+        noise = standard_noise(key if keys is None else next(keys), n_bins, n_trials, n)
         path, kl = self._path(h[0], noise, trials.inside.T)
         parts = {"full": (path, h), "latents_only": (path,), "recurrent_only": (h,)}
         features = jnp.concatenate(parts[self.latent_path], axis=-1)

@@ -1,0 +1,18 @@
+"""One small flow, trained once, for every test of flows."""
+
+from __future__ import annotations
+
+import pytest
+from flow_problems import LangevinFlow, compile_quickly, fit, recording
+
+
+@pytest.fixture(scope="package")
+def quickly():
+    with pytest.MonkeyPatch.context() as patch:
+        compile_quickly(patch)
+        yield
+
+
+@pytest.fixture(scope="package")
+def fitted(quickly) -> LangevinFlow:
+    return fit(recording(0))
