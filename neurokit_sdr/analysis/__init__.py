@@ -21,8 +21,12 @@ try:
     from neurokit_sdr.analysis.connectivity import partial_correlation as partial_correlation
     from neurokit_sdr.analysis.connectivity import transfer_entropy as transfer_entropy
     from neurokit_sdr.analysis.gain_control import AdaptiveWhitening as AdaptiveWhitening
+    from neurokit_sdr.analysis.gain_control import RecurrentGainControl as RecurrentGainControl
     from neurokit_sdr.analysis.gain_control import adaptor_ensemble as adaptor_ensemble
+    from neurokit_sdr.analysis.gain_control import compare_gain_models as compare_gain_models
     from neurokit_sdr.analysis.gain_control import gain_circuit as gain_circuit
+    from neurokit_sdr.analysis.gain_control import load_benucci as load_benucci
+    from neurokit_sdr.analysis.gain_control import simulate_gain_sessions as simulate_gain_sessions
     from neurokit_sdr.analysis.hmm_glm.model import HMMGLM as HMMGLM
 except ModuleNotFoundError as error:
     raise MissingDependencyError(

@@ -41,7 +41,14 @@ def pattern_sequence(rng: np.random.Generator) -> xr.Dataset:
     return xr.Dataset({"pattern": pattern}, {"cell": [f"cell {i}" for i in range(40)]})
 
 
+def adapting_tuning(rng: np.random.Generator) -> xr.Dataset:
+    circuit = nks.analysis.gain_circuit(8, 12, alpha=2.0, gamma=0.05)
+    model = nks.analysis.RecurrentGainControl.from_parameters(circuit)
+    return model.simulate(2, noise=0.02, rng=rng)
+
+
 CASES = {
+    "RecurrentGainControl": Case(nks.analysis.RecurrentGainControl(), adapting_tuning),
     "HMMGLM": Case(
         nks.analysis.HMMGLM(2, nonlinearity="sigmoid", restarts=2, max_iter=40), switching_counts
     ),

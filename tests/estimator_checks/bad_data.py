@@ -50,7 +50,7 @@ def check_wrong_values_are_refused(estimator: Estimator, make_data: MakeData) ->
 
 def check_empty_data_are_refused(estimator: Estimator, make_data: MakeData) -> None:
     data = example(make_data)
-    refused(estimator, make_data, data.isel(time=slice(0)))
+    refused(estimator, make_data, data.isel({type(estimator).tags.samples: slice(0)}))
     refused(estimator, make_data, data.isel({unit_dim(data): slice(0)}))
 
 
@@ -76,11 +76,12 @@ def check_one_unit_is_refused_or_fitted(estimator: Estimator, make_data: MakeDat
 def check_wrong_dims_are_refused(estimator: Estimator, make_data: MakeData) -> None:
     data = example(make_data)
     name = main_variable(data)
-    refused(estimator, make_data, data.rename(time="bin"), "time")
+    samples = type(estimator).tags.samples
+    refused(estimator, make_data, data.rename({samples: "bin"}), samples)
     unit = unit_dim(data)
     refused(estimator, make_data, data.rename({unit: "neuron"}), unit)
-    refused(estimator, make_data, data.transpose(..., unit, "time"), "rename or transpose")
-    refused(estimator, make_data, data.expand_dims("session"), "session")
+    refused(estimator, make_data, data.transpose(..., unit, samples), "rename or transpose")
+    refused(estimator, make_data, data.expand_dims("extra"), "extra")
     refused(estimator, make_data, data.rename({name: name + "s"}), f"Did you mean '{name}s'?")
     refused(estimator, make_data, data.drop_vars(name), name)
 
@@ -134,6 +135,6 @@ def check_other_units_are_refused(estimator: Estimator, make_data: MakeData) -> 
                 call(other)
     if "bin_size" in data.attrs:
         # Without a clock, which would tell by itself.
-        wider = data.drop_vars("time", errors="ignore")
+        wider = data.drop_vars(type(estimator).tags.samples, errors="ignore")
         with raises(SchemaError, "bin"):
             estimator.predict(wider.assign_attrs(bin_size=2 * data.attrs["bin_size"]))

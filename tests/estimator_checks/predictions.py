@@ -28,19 +28,21 @@ from neurokit_sdr.core.estimator import Estimator
 
 def check_prediction_is_labelled_like_the_input(estimator: Estimator, make_data: MakeData) -> None:
     data = example(make_data)
-    size = data.sizes["time"]
-    data = data.assign_coords(
-        phase=("time", np.linspace(0, 1, size), {"units": "1"}),
-        time=data["time"] + 5.0,
-    )
+    samples = type(estimator).tags.samples
+    size = data.sizes[samples]
+    later = {
+        "phase": (samples, np.linspace(0, 1, size), {"units": "1"}),
+        samples: data[samples] + 5.0,
+    }
+    data = data.assign_coords(later)
     predicted = fit(estimator, data).predict(data)
-    for name in ("time", "phase"):
+    for name in (samples, "phase"):
         xr.testing.assert_identical(predicted[name].variable, data[name].variable)
-    dims = [d for d in data[main_variable(data)].dims if d in ("trial", "time")]
+    dims = [d for d in data[main_variable(data)].dims if d in ("trial", samples)]
     for name, variable in predicted.data_vars.items():
-        if "time" in variable.dims:
-            assert [d for d in variable.dims if d in ("trial", "time")] == dims, name
-    assert predicted.sizes["time"] == size
+        if samples in variable.dims:
+            assert [d for d in variable.dims if d in ("trial", samples)] == dims, name
+    assert predicted.sizes[samples] == size
     xr.testing.assert_identical(predicted, estimator.predict(data))
 
 

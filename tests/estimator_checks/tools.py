@@ -62,7 +62,8 @@ def main_variable(data: xr.Dataset) -> str:
 
 def unit_dim(data: xr.Dataset) -> str:
     """The dimension of what is recorded, or of what is made of it."""
-    return str(data[main_variable(data)].dims[-1])
+    dims = data[main_variable(data)].dims
+    return "unit" if "unit" in dims else str(dims[-1])
 
 
 @contextlib.contextmanager
@@ -77,4 +78,4 @@ def raises(kind: type[NeurokitError], *says: str) -> Iterator[None]:
 
 
 def simulate(estimator: Any, like: xr.Dataset, rng: Any) -> xr.Dataset:
-    return estimator.simulate(like.sizes["time"], rng=rng)
+    return estimator.simulate(like.sizes[type(estimator).tags.samples], rng=rng)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
-from neurokit_sdr.core.arguments import did_you_mean
-from neurokit_sdr.core.errors import ParameterError, SchemaError
+from neurokit_sdr.core.arguments import check_names, check_number
+from neurokit_sdr.core.errors import SchemaError
 from neurokit_sdr.core.schema import check
 
 DIMS = ("session", "unit", "stimulus", "condition")
@@ -34,12 +33,16 @@ class Tuning(NamedTuple):
     """(stimulus,)."""
     period: float | None
     """The stimulus' period; None where it lies on no circle."""
-    conditions: list[Hashable]
+    conditions: list[Any]
     """Names, the control first."""
 
 
-def read_tuning(data: Any, control: Any = None, n_conditions: int = 2) -> Tuning:
+def read_tuning(
+    data: Any, control: Any = None, n_conditions: int = 2, preferred: np.ndarray | None = None
+) -> Tuning:
     """Check tuning, and put the control condition (None: the first) in front.
+
+    Where the units' preferred stimuli are not given, the units must be tuned.
 
     Raises
     ------
@@ -50,7 +53,10 @@ def read_tuning(data: Any, control: Any = None, n_conditions: int = 2) -> Tuning
         If there is no condition of the control's name.
     """
     data = check(data, "tuning").transpose(*DIMS, ...)
-    names = data["condition"].values.tolist() if "condition" in data.coords else []
+    names = data["condition"].values.tolist()
+    for dim in ("session", "unit"):
+        if not data.sizes[dim]:
+            raise SchemaError(f"Expected at least one {dim}, got none: {_HINT}.")
     if len(names) < n_conditions:
         raise SchemaError(
             f"Expected at least {n_conditions} conditions, a control and an adapted one, got "
@@ -58,11 +64,7 @@ def read_tuning(data: Any, control: Any = None, n_conditions: int = 2) -> Tuning
         )
     first = names[0] if control is None else control
     if first not in names:
-        known = [str(n) for n in names]
-        raise ParameterError(
-            f"Expected control as one of the conditions {names}, got {control!r}."
-            f"{did_you_mean(str(control), known)}"
-        )
+        check_names("control", [first], names)
     order = [first, *(n for n in names if n != first)]
     data = data.sel(condition=order)
     if data.sizes["stimulus"] < 3:
@@ -76,12 +78,18 @@ def read_tuning(data: Any, control: Any = None, n_conditions: int = 2) -> Tuning
             f"Expected finite responses, got {int((~np.isfinite(response)).sum())} NaN or infinite "
             f"ones: drop those units or stimuli with .dropna or .isel."
         )
+    if data["stimulus"].dtype.kind not in "iuf":
+        raise SchemaError(
+            f"Expected stimuli as numbers on an axis, such as orientations in deg, got "
+            f"{data['stimulus'].dtype}: adaptation of named stimuli has no distances."
+        )
     stimulus = np.asarray(data["stimulus"].values, float)
-    period = data["stimulus"].attrs.get("period")
+    given = data["stimulus"].attrs.get("period")
+    period = None if given is None else check_number("stimulus.attrs['period']", given, 0)
     curve = response[..., 0].mean(axis=0)
     height = np.ptp(curve, axis=1)
     flat = height <= 1e-12 * max(np.abs(curve).max(), 1e-300)
-    if flat.any():
+    if preferred is None and flat.any():
         units = np.asarray(data["unit"].values)[flat] if "unit" in data.coords else flat.nonzero()
         raise SchemaError(
             f"Expected units tuned to the stimulus in the control condition, got the same response "
@@ -96,16 +104,11 @@ def read_tuning(data: Any, control: Any = None, n_conditions: int = 2) -> Tuning
                 "Expected response_se > 0 and finite everywhere, got others: a response without "
                 "an error needs more trials, or drop response_se."
             )
-    preferred = (
-        np.asarray(data["preferred"].values, float)
-        if "preferred" in data.coords
-        else preferred_stimulus(curve, stimulus, period)
-    )
-    return Tuning(response, error, _probability(data), preferred, stimulus, _number(period), order)
-
-
-def _number(period: Any) -> float | None:
-    return None if period is None else float(period)
+    if preferred is None and "preferred" in data.coords:
+        preferred = np.asarray(data["preferred"].values, float)
+    elif preferred is None:
+        preferred = preferred_stimulus(curve, stimulus, period)
+    return Tuning(response, error, _probability(data), preferred, stimulus, period, order)
 
 
 def _probability(data: xr.Dataset) -> np.ndarray:
@@ -116,8 +119,8 @@ def _probability(data: xr.Dataset) -> np.ndarray:
         )
     given = data["probability"]
     shape = {d: data.sizes[d] for d in ("session", "stimulus", "condition")}
-    full = given.broadcast_like(xr.DataArray(np.zeros(tuple(shape.values())), dims=list(shape)))
-    return check_probability(full.transpose(*shape).values, axis=1)
+    full = given.variable.set_dims(shape).values
+    return check_probability(full, axis=1)
 
 
 def check_probability(value: Any, axis: int = -1) -> np.ndarray:
