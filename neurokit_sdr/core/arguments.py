@@ -182,6 +182,38 @@ def check_choice(name: str, value: Any, words: Iterable[str], *, hint: str = "")
     return str(check(name, value, Options(*words), hint=hint))
 
 
+def check_names(
+    what: str,
+    names: Iterable[Any],
+    known: Iterable[Any],
+    *,
+    hint: str = "",
+    error: type[Exception] = ParameterError,
+) -> None:
+    """Raise where a name is not among those there are.
+
+    Parameters
+    ----------
+    what
+        What is named, in the plural: ``"hyper-parameters of HMMGLM"``.
+    names
+        What came.
+    known
+        What there is.
+    hint
+        What to do, where the list does not say it all.
+    error
+        The class to raise.
+    """
+    there = list(known)
+    for name in names:
+        if name not in there:
+            guess = did_you_mean(str(name), map(str, there))
+            raise error(
+                f"Expected {what} among {there}, got {name!r}{f': {hint}' if hint else ''}.{guess}"
+            )
+
+
 def as_array(name: str, value: Any) -> np.ndarray:
     """Whatever numpy makes an array of, or a :class:`ParameterError`."""
     try:

@@ -10,7 +10,7 @@ import pytest
 
 from neurokit_sdr.core import arguments, estimator
 from neurokit_sdr.core.arguments import Interval, Names, OneOrSeveral, Options
-from neurokit_sdr.core.errors import ParameterError
+from neurokit_sdr.core.errors import ParameterError, SchemaError
 
 
 def test_constraints_are_the_estimators():
@@ -96,3 +96,14 @@ def test_lists_and_names():
     for wrong in ([], [-1], None, "x"):
         with pytest.raises(ParameterError, match="history to be a number >= 0, or a list"):
             arguments.check("history", wrong, several)
+
+
+def test_names_that_nothing_has():
+    arguments.check_names("variables", ["count", "time"], ["time", "count", "unit"])
+    with pytest.raises(ParameterError) as caught:
+        arguments.check_names("variables", ["count", "tiem"], ["time", "count"], hint="rename it")
+    assert str(caught.value) == (
+        "Expected variables among ['time', 'count'], got 'tiem': rename it. Did you mean 'time'?"
+    )
+    with pytest.raises(SchemaError, match="got 3"):
+        arguments.check_names("units", [3], [1, 2], error=SchemaError)
