@@ -251,7 +251,7 @@ def _chosen(
         chosen[labels.size - number :] = True
         return chosen
     if choice in Interval(float):
-        number = _share_of(labels.size, float(choice), argument)
+        number = _share_of(labels.size, float(choice), argument)  # type: ignore[arg-type]
         chosen[random.permutation(labels.size)[:number]] = True
         return chosen
     if isinstance(choice, str | bytes) or np.ndim(choice) != 1:  # type: ignore[arg-type]
@@ -297,7 +297,7 @@ def _stratified(
             f"Expected trials as a share between 0 and 1 beside stratify={name!r}, got {trials!r}: "
             f"trials that are named or counted cannot be stratified as well."
         )
-    total = _share_of(labels.size, float(trials), "trials")
+    total = _share_of(labels.size, float(trials), "trials")  # type: ignore[arg-type]
     index, size = np.unique(labels, return_inverse=True, return_counts=True)[1:]
     exact = size * (total / labels.size)
     number = np.floor(exact).astype(int)
