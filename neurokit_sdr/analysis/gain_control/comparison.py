@@ -115,9 +115,10 @@ def compare_gain_models(
         identifiability ``shared_low``, ``shared_high`` (90 % interval of the strength),
         ``contraction`` (1 minus posterior over prior variance: 0 means the data do not tell it) and
         ``trade_off`` (correlation, over draws, of the strength with the size of the effects).
-        Attributes: ``verdict``, ``reason``, ``seed``. Under each mechanism's name the draws,
-        ``(chain, draw, ...)``, and ``response_mean``, ``response_low``, ``response_high``: mean
-        and 90 % interval of adapted responses measured again.
+        Attributes: ``verdict``, ``reason``, ``seed``, ``condition`` that was adapted, ``height``
+        of the control curves. Under each mechanism's name the draws, ``(chain, draw, ...)``, and
+        ``response_mean``, ``response_low``, ``response_high``: mean and 90 % interval of adapted
+        responses measured again; responses and offsets are in units of ``height``.
 
     Raises
     ------
@@ -169,7 +170,9 @@ def compare_gain_models(
         description="compare_gain_models",
         progress=progress,
     )
-    return _table(names, fits, observed, data, other, seed)
+    table, draws = _table(names, fits, observed, data)
+    table.attrs |= {"seed": seed, "condition": str(other), "height": curve_height(tuning)}
+    return xr.DataTree.from_dict({"/": table} | {f"/{m}": d for m, d in draws.items()})
 
 
 def observe(tuning: Tuning, condition: int, kernel: str, width: float) -> posterior.Observed:
@@ -187,7 +190,7 @@ def observe(tuning: Tuning, condition: int, kernel: str, width: float) -> poster
             )
         sd = rivals.curve_noise(np.moveaxis(response, -1, 1))
         error = np.broadcast_to(sd[:, None, None, :], response.shape)
-    height = float(np.ptp(response[..., 0], axis=2).mean())
+    height = curve_height(tuning)
     response, error = response / height, error / height
     return posterior.Observed(
         response[..., 0],
@@ -197,6 +200,11 @@ def observe(tuning: Tuning, condition: int, kernel: str, width: float) -> poster
         np.ones(len(response)),
         rivals.recurrence_shape(tuning.preferred, kernel, width, tuning.period),
     )
+
+
+def curve_height(tuning: Tuning) -> float:
+    """Mean height of the control curves, the unit in which responses are modelled."""
+    return float(np.ptp(tuning.response[..., 0], axis=2).mean())
 
 
 def fit_mechanism(task: Task) -> dict[str, Any]:
@@ -298,9 +306,8 @@ def _table(
     fits: list[dict[str, Any]],
     observed: posterior.Observed,
     data: xr.Dataset,
-    condition: Any,
-    seed: int,
-) -> xr.DataTree:
+) -> tuple[xr.Dataset, dict[str, xr.Dataset]]:
+    """The table with its verdict, and the draws of every mechanism."""
     density = np.stack([f["density"] for f in fits])
     n = density.shape[1]
     best = int(np.argmax(density.sum(axis=1)))
@@ -321,10 +328,11 @@ def _table(
     ):  # fmt: skip
         table[name] = ("mechanism", [f[name] for f in fits])
     named, reason = _decide(names, density, _no_change(observed))
-    table.attrs = {"verdict": named, "reason": reason, "seed": seed, "condition": str(condition)}
+    table.attrs = {"verdict": named, "reason": reason}
     coords = {d: data[d] for d in ("session", "unit", "stimulus", "preferred") if d in data.coords}
-    children = {m: f["draws"].assign_coords(coords) for m, f in zip(names, fits, strict=True)}
-    return xr.DataTree.from_dict({"/": table} | {f"/{m}": d for m, d in children.items()})
+    return table, {
+        m: f["draws"].assign_coords(coords) for m, f in zip(names, fits, strict=True)
+    }
 
 
 def _no_change(observed: posterior.Observed) -> np.ndarray:
