@@ -11,20 +11,24 @@ from neurokit_sdr import __version__
 from neurokit_sdr.core.errors import MissingDependencyError, NeurokitError
 
 
+def _path(text: str) -> Path:
+    return Path(text).expanduser()
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the command line's arguments."""
     top = argparse.ArgumentParser(prog="neurokit-sdr", description=__doc__)
     top.add_argument("--version", action="version", version=__version__)
     commands = top.add_subparsers(dest="command", required=True)
     demo = commands.add_parser("demo", help="analyse the bundled and a real recording")
-    demo.add_argument("--out", type=Path, default=Path("out/demo"), help="folder (out/demo)")
+    demo.add_argument("--out", type=_path, default=Path("out/demo"), help="folder (out/demo)")
     fit = commands.add_parser("fit", help="fit a model to your own recording")
     models = fit.add_subparsers(dest="model", required=True)
     hmm_glm = models.add_parser("hmm-glm", help="coupling that switches with a hidden state")
-    hmm_glm.add_argument("file", type=Path, help="NWB file, Phy folder, or what neo reads")
+    hmm_glm.add_argument("file", type=_path, help="NWB file, Phy folder, or what neo reads")
     hmm_glm.add_argument("--states", type=int, required=True, help="number of states")
     hmm_glm.add_argument("--bin", type=float, required=True, help="bin width in seconds")
-    hmm_glm.add_argument("--out", type=Path, required=True, help="folder for the report")
+    hmm_glm.add_argument("--out", type=_path, required=True, help="folder for the report")
     hmm_glm.add_argument(
         "--history", type=float, nargs="+", default=[0.02], help="time constants in seconds (0.02)"
     )

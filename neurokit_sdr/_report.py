@@ -196,7 +196,7 @@ class Report:
 
         Each file is replaced only once the new one is whole, the page last.
         """
-        path = Path(path)
+        path = Path(path).expanduser()
         for name, image in self._images.items():
             with atomic_path(path.parent / f"{name}.png") as temporary:
                 temporary.write_bytes(image)

@@ -33,7 +33,7 @@ class Interval:
         if not isinstance(value, number) or isinstance(value, bool):
             return False
         above = value > self.low if self.open_low else value >= self.low  # type: ignore[operator]
-        return bool(above and value <= self.high and math.isfinite(value))
+        return bool(above and value <= self.high and (self.kind is int or _is_finite(value)))
 
     def __str__(self) -> str:
         noun = "integer" if self.kind is int else "number"
@@ -45,6 +45,14 @@ class Interval:
         if not bounds:
             return f"a finite {noun}" if self.kind is float else "an integer"
         return f"{'an' if self.kind is int else 'a'} {noun} {' and '.join(bounds)}"
+
+
+def _is_finite(number: Any) -> bool:
+    """Whether a number is a finite float; whole numbers and fractions may be too large for one."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
 
 
 @dataclass(frozen=True, init=False)

@@ -50,7 +50,7 @@ def check_file(path: str | os.PathLike[str]) -> Path:
     FileFormatError
         If the file is missing, a folder, empty, or a Python pickle.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.exists():
         raise FileFormatError(f"Expected a file at {path}, found nothing: check the path.")
     if path.is_dir():
@@ -122,6 +122,8 @@ def check_heaps(path: Path) -> None:
 @functools.lru_cache(maxsize=8)  # one reading asks more than once
 def _damaged_heap(path: Path, size: int, modified: int, inode: int) -> int | None:
     """Where the first heap starts that does not fill the place it claims."""
+    if size < 16:
+        return None  # cut off within its own head: HDF5 sees that itself
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         lengths = data[14] if data[8:9] in (b"\0", b"\1") else data[10]
         if lengths != 8:
@@ -210,7 +212,7 @@ def check_zarr(path: str | os.PathLike[str]) -> Path:
         If it is no folder, its metadata cannot be read, a link leads out of it, a codec could run
         code (pickled objects) or is not known, or a chunk is too large for memory.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     found = False
     for folder, folders, files in os.walk(path):
         for name in (*folders, *files):
@@ -383,7 +385,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     >>> (folder / "b.txt").read_text()
     'whole'
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     temporary.mkdir()
@@ -418,7 +420,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     >>> (folder / "a.txt").read_text()
     'whole'
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{path.suffix}")
     # Not tempfile.mkstemp: its mode 0600 would hide the file from the rest of the laboratory.

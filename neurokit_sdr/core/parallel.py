@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 
 from neurokit_sdr.core.errors import NeurokitError, ParameterError
 from neurokit_sdr.core.progress import progress_bar
+from neurokit_sdr.core.workers import check_can_start
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -26,6 +28,26 @@ _threads: ContextVar[int | None] = ContextVar("threads", default=None)
 
 #: How often a pool whose worker was killed is started again before the tasks are given up.
 POOL_RESTARTS = 3
+
+
+class TasksInterrupted(KeyboardInterrupt):
+    """Ctrl-C came while tasks ran.
+
+    Attributes
+    ----------
+    results
+        In the order of the tasks; None where a task did not finish.
+    missing
+        Which tasks did not finish.
+    """
+
+    def __init__(self, results: list[Any], missing: list[int], description: str) -> None:
+        self.results = results
+        self.missing = missing
+        super().__init__(
+            f"interrupted with {len(results) - len(missing)} of {len(results)} {description} done; "
+            f"missing are {missing}"
+        )
 
 
 def available_cores() -> int:
@@ -83,9 +105,12 @@ def map_tasks(
     Raises
     ------
     ParameterError
-        If ``executor`` is not an executor.
+        If ``executor`` is not an executor, or worker processes could not do the tasks: the call
+        lies at the top level of a script, or names what only a notebook defines.
     NeurokitError
         If workers keep dying.
+    TasksInterrupted
+        After Ctrl-C, a KeyboardInterrupt that holds the results of what finished.
     """
     # A class has submit too: ThreadPoolExecutor where ThreadPoolExecutor() was meant.
     if executor is not None and (isinstance(executor, type) or not hasattr(executor, "submit")):
@@ -95,10 +120,15 @@ def map_tasks(
         )
     results: dict[int, Result] = {}
     with progress_bar(len(tasks), description, progress) as bar:
-        if executor is not None:
-            _collect(executor, function, tasks, results, bar)
-        else:
-            _collect_in_own_pool(function, tasks, results, bar)
+        try:
+            if executor is not None:
+                _collect(executor, function, tasks, results, bar)
+            else:
+                _collect_in_own_pool(function, tasks, results, bar)
+        except KeyboardInterrupt:
+            missing = [i for i in range(len(tasks)) if i not in results]
+            kept = [results.get(i) for i in range(len(tasks))]
+            raise TasksInterrupted(kept, missing, description) from None
     return [results[i] for i in range(len(tasks))]
 
 
@@ -111,21 +141,38 @@ def _collect_in_own_pool(
             results[i] = _run_single_threaded(function, task)
             bar.update()
         return
+    check_can_start(function, tasks)
     # spawn, not fork: forking a process that runs BLAS or numba threads can deadlock.
     context = multiprocessing.get_context("spawn")
     for attempt in range(POOL_RESTARTS + 1):
         try:
-            with ProcessPoolExecutor(workers, mp_context=context) as pool:
-                _collect(pool, function, tasks, results, bar)
+            with ProcessPoolExecutor(
+                workers, mp_context=context, initializer=_leave_ctrl_c_to_the_parent
+            ) as pool:
+                try:
+                    _collect(pool, function, tasks, results, bar)
+                except KeyboardInterrupt:
+                    _stop(pool)
+                    raise
             return
         except BrokenProcessPool as error:
             if attempt == POOL_RESTARTS:
                 raise NeurokitError(
                     f"Worker processes were killed {POOL_RESTARTS + 1} times with "
                     f"{len(tasks) - len(results)} of {len(tasks)} tasks left: most often memory "
-                    f"ran out, or a script lacks its if __name__ == '__main__'. Use fewer workers "
-                    f"(pass executor=ProcessPoolExecutor(1)) or smaller data."
+                    f"ran out. Use fewer workers (pass executor=ProcessPoolExecutor(1)) or "
+                    f"smaller data."
                 ) from error
+
+
+def _leave_ctrl_c_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _stop(pool: ProcessPoolExecutor) -> None:
+    """End the workers in the middle of their tasks: leaving the pool would wait for them."""
+    for process in list((getattr(pool, "_processes", None) or {}).values()):
+        process.terminate()
 
 
 def _collect(

@@ -10,12 +10,10 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import xarray as xr
 
-from neurokit_sdr._version import __version__
 from neurokit_sdr.core import results
-from neurokit_sdr.core.checkpoint import Checkpoint
-from neurokit_sdr.core.errors import ParameterError
+from neurokit_sdr.core.checkpoint import Checkpoint, checkpoint_seed
 from neurokit_sdr.core.estimator import Estimator
-from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
+from neurokit_sdr.core.seeding import RNG, stream
 from neurokit_sdr.engines.training.plan import Settings
 from neurokit_sdr.engines.training.rows import Data
 from neurokit_sdr.engines.training.train import Trained, history_dataset, train
@@ -60,18 +58,8 @@ class GradientModel(Estimator):
         self, data: xr.Dataset, rng: RNG, checkpoint: str | os.PathLike[str] | None
     ) -> Begun:
         """Resolve the seed, and find what an earlier call left in the checkpoint's file."""
-        if checkpoint is not None and rng is None:
-            raise ParameterError(
-                "Expected rng as an int together with checkpoint, got None: a fit can only go on "
-                "with the seed that it began with."
-            )
-        seed, fingerprint = resolve_seed(rng), results.fingerprint(data)
-        identity = {
-            "seed": seed,
-            "data": fingerprint,
-            "parameters": self.get_params(),
-            "version": __version__,
-        }
+        seed, fingerprint = checkpoint_seed(rng, checkpoint), results.fingerprint(data)
+        identity = {"seed": seed, "data": fingerprint, "parameters": self.get_params()}
         return Begun(seed, fingerprint, Checkpoint(checkpoint, identity))
 
     def _train(

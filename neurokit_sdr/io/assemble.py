@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core import schema
-from neurokit_sdr.core.errors import DataWarning, FileFormatError, NeurokitError
+from neurokit_sdr.core.errors import FileFormatError, NeurokitError, warn
 
 
 def spike_dataset(
@@ -180,15 +178,6 @@ def free_name(name: str, taken: Iterable[Any], suffix: str = "column") -> str:
         candidate = f"{name}_{suffix}" if number == 1 else f"{name}_{suffix}{number}"
         number += 1
     return candidate
-
-
-def warn(text: str) -> None:
-    """Raise a DataWarning that points at the line outside this package which called it."""
-    level, frame = 1, sys._getframe()
-    while frame is not None and str(frame.f_globals.get("__name__")).startswith("neurokit_sdr."):
-        frame = frame.f_back  # type: ignore[assignment]
-        level += 1
-    warnings.warn(text, DataWarning, stacklevel=level)
 
 
 def warn_left_out(path: Path, left: Sequence[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numbers
-import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -12,8 +11,7 @@ import xarray as xr
 
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.clock import even_clock
-from neurokit_sdr.core.errors import DataWarning, ParameterError, SchemaError
-from neurokit_sdr.io import assemble
+from neurokit_sdr.core.errors import ParameterError, SchemaError, warn
 
 
 class _Baseline(NamedTuple):
@@ -101,11 +99,9 @@ def _over_baseline(
         change = np.where(f0 > 0, (light - f0) / f0, np.nan).astype(light.dtype)
     low = np.isnan(change).any(axis=-1)
     if tell and low.any():
-        warnings.warn(
+        warn(
             f"The baseline of {int(low.sum())} units is not above 0 at some time; dff is NaN "
             f"there. Subtract less neuropil, or leave those units out.",
-            DataWarning,
-            stacklevel=2,
         )
     return change
 
@@ -231,7 +227,7 @@ def _warn_low(change: xr.DataArray, calcium: xr.Dataset) -> None:
     if low.any():
         ids = calcium["unit"].values[low]
         more = f" and {ids.size - 5} more" if ids.size > 5 else ""
-        assemble.warn(
+        warn(
             f"The baseline of unit {', '.join(map(str, ids[:5]))}{more} is not above 0 at some "
             f"time; dff is NaN there. Subtract less neuropil, or leave those units out."
         )

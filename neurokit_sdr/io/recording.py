@@ -13,7 +13,7 @@ import xarray as xr
 
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.clock import even_clock
-from neurokit_sdr.core.errors import FileFormatError, NeurokitError, SchemaError
+from neurokit_sdr.core.errors import FileFormatError, NeurokitError, SchemaError, warn
 from neurokit_sdr.io import assemble
 
 #: Volts in one unit, as headers write it (both the micro sign and the Greek letter are in use).
@@ -42,7 +42,7 @@ def unique_names(names: Sequence[str], path: Path) -> list[str]:
                 next_number[own] += 1
             taken.add(name)
         unique.append(name)
-    assemble.warn(
+    warn(
         f"{path.name} has more than one channel of the name {', '.join(repeated[:5])}: each got a "
         f"number behind it, in the order of the file."
     )
@@ -143,7 +143,7 @@ def recordings(data: Any, what: str) -> tuple[list[xr.Dataset], xr.Dataset | Non
         and node.path not in ("/", "/events")
     ]
     if left:
-        assemble.warn(f"{what} has no place for {', '.join(left)}: save them with nks.save.")
+        warn(f"{what} has no place for {', '.join(left)}: save them with nks.save.")
     return found, events, {str(k): v for k, v in data.attrs.items()}
 
 
@@ -215,7 +215,7 @@ def collected_warnings(path: Path) -> Iterator[None]:
     told = [w for w in caught if not issubclass(w.category, untold)]
     said = dict.fromkeys(" ".join(str(w.message).split()) for w in told)
     if said:
-        assemble.warn(f"{path.name}: {' '.join(said)}")
+        warn(f"{path.name}: {' '.join(said)}")
 
 
 # -- for those who tell formats apart -----------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import Any
 
 import xarray as xr
 
-from neurokit_sdr.io import assemble
+from neurokit_sdr.core.errors import warn
 from neurokit_sdr.io.lazy import chunked
 
 #: Other packages name a :class:`Reader` under this group of entry points.
@@ -117,18 +117,18 @@ def _of_other_packages(taken: set[str]) -> list[Reader]:
         try:
             reader = point.load()
         except Exception as error:  # another package's fault must not stop every other reader
-            assemble.warn(
+            warn(
                 f"The reader {point.name} ({point.value}) of another package could not be loaded "
                 f"({type(error).__name__}: {error}): update or remove that package."
             )
             continue
         if not isinstance(reader, Reader):
-            assemble.warn(
+            warn(
                 f"Expected the entry point {point.name} ({point.value}) to be a nks.io.Reader, got "
                 f"{type(reader).__name__}: it is not used; tell its authors."
             )
         elif reader.name in taken:
-            assemble.warn(
+            warn(
                 f"The reader {reader.name!r} of {point.value} has a name that another reader has; "
                 f"it is not used: tell its authors."
             )

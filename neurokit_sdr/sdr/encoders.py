@@ -8,13 +8,15 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core import schema
+from neurokit_sdr.core.arguments import Interval, check_whole
 from neurokit_sdr.core.errors import ParameterError, SchemaError
-from neurokit_sdr.core.estimator import Interval
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
-from neurokit_sdr.sdr import _patterns as packed
-from neurokit_sdr.sdr._checks import one_whole
-from neurokit_sdr.sdr._frames import flatten, frame_coords
-from neurokit_sdr.sdr.theory import false_negative_probability, false_positive_probability
+from neurokit_sdr.sdr import packed
+from neurokit_sdr.sdr.frames import flatten, frame_coords
+from neurokit_sdr.sdr.theory.probabilities import (
+    false_negative_probability,
+    false_positive_probability,
+)
 
 #: Readers whose overlaps with all frames are held at once.
 _READERS_AT_ONCE = 64
@@ -81,7 +83,7 @@ def encode(
         )
     values = np.asarray(count.values)
     if threshold is not None:
-        threshold = one_whole("threshold", threshold, low=1)
+        threshold = check_whole("threshold", threshold, 1)
         largest = int(values[inside].max(initial=0))
         if 0 < largest < threshold:
             raise ParameterError(
@@ -269,9 +271,9 @@ def reader_reliability(
     >>> abs(found["measured"] / found["theory_active_counts"] - 1).sel(threshold=2).item() < 0.1
     True
     """
-    s = one_whole("n_synapses", n_synapses, low=1)
-    n_readers = one_whole("n_readers", n_readers, low=2)
-    gap = one_whole("gap", gap)
+    s = check_whole("n_synapses", n_synapses, 1)
+    n_readers = check_whole("n_readers", n_readers, 2)
+    gap = check_whole("gap", gap)
     frames = flatten(data)
     if len(frames.dims) != 1:
         raise SchemaError(

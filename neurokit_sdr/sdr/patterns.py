@@ -9,10 +9,10 @@ from typing import Any, Self
 import numpy as np
 import xarray as xr
 
+from neurokit_sdr.core.arguments import check_whole
 from neurokit_sdr.core.errors import ParameterError, SchemaError
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
-from neurokit_sdr.sdr import _patterns as packed
-from neurokit_sdr.sdr._checks import one_whole
+from neurokit_sdr.sdr import packed
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class Patterns:
     n: int
 
     def __post_init__(self) -> None:
-        n = one_whole("n", self.n, low=1)
+        n = check_whole("n", self.n, 1)
         words = np.asarray(self.words)
         if words.dtype != np.uint64 or words.ndim != 2 or words.shape[1] != packed.n_words(n):
             raise ParameterError(
@@ -85,10 +85,10 @@ class Patterns:
         ParameterError
             If a number is not whole, is negative, or ``a`` exceeds ``n``.
         """
-        n, a = one_whole("n", n, low=1), one_whole("a", a, low=0)
+        n, a = check_whole("n", n, 1), check_whole("a", a, 0)
         if a > n:
             raise ParameterError(f"Expected at most n={n} active cells, got a={a}.")
-        words = np.zeros((one_whole("n_patterns", n_patterns, low=0), packed.n_words(n)), np.uint64)
+        words = np.zeros((check_whole("n_patterns", n_patterns, 0), packed.n_words(n)), np.uint64)
         packed.draw(words, n, a, stream(resolve_seed(rng), "patterns"))
         return cls(words, n)
 
@@ -108,7 +108,7 @@ class Patterns:
         ParameterError
             If a cell is not a whole number from 0 to n - 1, or is named twice in a pattern.
         """
-        n = one_whole("n", n, low=1)
+        n = check_whole("n", n, 1)
         rows = [np.asarray(row) for row in active]
         for row in rows:
             if row.ndim != 1 or (row.size and row.dtype.kind not in "iu"):
@@ -188,7 +188,7 @@ class Patterns:
         ParameterError
             If a pattern has fewer active cells.
         """
-        s = one_whole("s", s, low=0)
+        s = check_whole("s", s, 0)
         fewest = int(self.n_active.min(initial=self.n))
         if s > fewest:
             raise ParameterError(
@@ -206,7 +206,7 @@ class Patterns:
         ParameterError
             If a pattern has fewer active, or fewer silent, cells.
         """
-        v = one_whole("v", v, low=0)
+        v = check_whole("v", v, 0)
         active = self.n_active
         most = int(np.minimum(active, self.n - active).min(initial=self.n))
         if v > most:
@@ -253,7 +253,7 @@ class Patterns:
         ParameterError
             If the queries are over another number of cells, or the threshold is not a whole number.
         """
-        theta = one_whole("threshold", threshold, low=0)
+        theta = check_whole("threshold", threshold, 0)
         found = packed.matches(self.words, self._words_of(queries), theta)
         return xr.DataArray(found, dims=("query", "pattern"), name="match")
 
@@ -277,7 +277,7 @@ class Patterns:
         ParameterError
             If the queries are over another number of cells, or there are fewer than k patterns.
         """
-        k = one_whole("k", k, low=1)
+        k = check_whole("k", k, 1)
         if k > len(self):
             raise ParameterError(f"Expected k up to {len(self)}, the stored patterns, got {k}.")
         index, overlap = packed.nearest(self.words, self._words_of(queries), k)

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from neurokit_sdr.core.checkpoint import Checkpoint
+from neurokit_sdr.core.checkpoint import Checkpoint, checkpoint_seed
 from neurokit_sdr.core.errors import ParameterError
 from neurokit_sdr.core.progress import progress_bar
-from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
+from neurokit_sdr.core.seeding import RNG, stream
 from neurokit_sdr.snn import labels, set_up
 from neurokit_sdr.snn.engine.delivering import run_delivering
 from neurokit_sdr.snn.engine.static import run_static
@@ -121,12 +121,7 @@ class _Run:
                 raise ParameterError(
                     f"Expected {name} in seconds, at least one step of {dt:g} s, got {value!r}."
                 )
-        if checkpoint is not None and not isinstance(rng, numbers.Integral):
-            raise ParameterError(
-                "Expected an int rng with a checkpoint: without one every call would begin "
-                "another run."
-            )
-        self.network, self.seed = network, resolve_seed(rng)
+        self.network, self.seed = network, checkpoint_seed(rng, checkpoint)
         self.n_steps = round(duration / dt)
         self.step = 0
         self.model, self.state = set_up.set_up_units(network)

@@ -118,3 +118,16 @@ def test_strong_coupling_is_beyond_any_probability():
     assert float(z.sel(target="b", source="a")) > np.sqrt(2 * 2900)
     # None where 20 are expected: e^-20.
     assert -np.sqrt(2 * 20) < float(z.sel(target="a", source="b")) < 0
+
+
+def test_an_empty_correlogram_is_as_rare_as_none_of_those_expected():
+    source = np.arange(0.05, 100, 0.1)
+    target = np.concatenate([np.arange(30, dtype=float), np.arange(30) + 30.02]) + 0.07
+    spikes = nks.io.from_spike_times({"a": source, "b": np.sort(target)}, t_stop=100.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        found = nks.analysis.cross_correlogram_peak(spikes, lag_range=(0.001, 0.007), window=0.006)
+    # One window of 6 ms, less the little that source spikes of the last moment do not have.
+    expected = len(source) * len(target) * 0.006 / 100 * (1 - 0.004 / 100)
+    z = float(found["z_score"].sel(target="b", source="a"))
+    assert z == pytest.approx(norm.ppf(np.exp(-expected)), abs=0.02)

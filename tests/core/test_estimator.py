@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -12,9 +14,13 @@ from neurokit_sdr.core.estimator import Estimator, Interval, OneOrSeveral, Optio
 @pytest.mark.parametrize(
     ("allowed", "good", "bad"),
     [
-        (Interval(int, 1), [1, 2, np.int64(3), 10**9], [0, -1, 1.0, 1.5, True, None, "1"]),
+        (Interval(int, 1), [1, 2, np.int64(3), 10**9, 10**400], [0, -1, 1.0, 1.5, True, None, "1"]),
         (Interval(int, 0, 3), [0, 3], [4, -1]),
-        (Interval(float, 0), [0, 0.5, 1, np.float32(2)], [-1e-9, np.nan, np.inf, True, "0.5"]),
+        (
+            Interval(float, 0),
+            [0, 0.5, 1, np.float32(2)],
+            [-1e-9, np.nan, np.inf, True, "0.5", 10**400, Fraction(10**400, 3)],
+        ),
         (Interval(float, 0, open_low=True), [1e-300], [0, 0.0, -0.0]),
         (Interval(float, 0, 1), [0, 1, 0.5], [1.0000001, -np.inf, [0.5], np.array([0.5]), 1j]),
         (Options("a", "b"), ["a", "b"], ["c", "", "A", None, 1, ["a"], ("a", "b")]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import json
 import pickle
 
@@ -13,7 +14,7 @@ import xarray as xr
 
 import neurokit_sdr as nks
 from neurokit_sdr.core import results, schema
-from neurokit_sdr.core.checkpoint import Checkpoint
+from neurokit_sdr.core.checkpoint import Checkpoint, checkpoint_seed
 from neurokit_sdr.core.errors import (
     FileFormatError,
     NotFittedError,
@@ -275,3 +276,22 @@ def test_cut_and_foreign_archives_are_damaged_checkpoints(tmp_path, seed):
     np.savez(path, identity=np.array("{}"), a=np.array([object()]))
     with pytest.raises(FileFormatError):
         checkpoint.read()
+
+
+@pytest.mark.parametrize("package", ["numpy", "numba", "neurokit-sdr"])
+def test_work_of_other_versions_is_other_work(tmp_path, monkeypatch, package):
+    Checkpoint(tmp_path / "w.npz", {"seed": 1}).write({"a": np.zeros(1)})
+    version = importlib.metadata.version
+    monkeypatch.setattr(
+        importlib.metadata, "version", lambda name: "0.0" if name == package else version(name)
+    )
+    with pytest.raises(ParameterError, match="versions of packages"):
+        Checkpoint(tmp_path / "w.npz", {"seed": 1}).read()
+
+
+@pytest.mark.parametrize("rng", [None, np.random.default_rng(0), True, 1.0])
+def test_a_checkpoint_needs_an_int_seed_in_every_room(rng, tmp_path):
+    with pytest.raises(ParameterError, match="rng as an int together with checkpoint"):
+        checkpoint_seed(rng, tmp_path / "w.npz")
+    assert checkpoint_seed(np.int64(3), tmp_path / "w.npz") == 3
+    assert checkpoint_seed(None, None) >= 0

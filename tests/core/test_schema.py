@@ -382,7 +382,7 @@ def test_sessions_hold_the_new_kinds_in_groups_of_their_own():
 
 
 def test_wrong_behaviour():
-    refused(behavior().rename(time="sample"), "behavior", "'position'", "rename")
+    refused(behavior().rename(time="sample"), "behavior", "over 'time'", "position(time, space)")
     refused(behavior().drop_vars("position"), "behavior", "over 'time'", "any covariate")
     refused(behavior().drop_vars("time"), "behavior", "coordinate 'time' in seconds")
     refused(behavior([0, 1, 2]), "behavior", "int64")

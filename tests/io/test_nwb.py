@@ -738,6 +738,27 @@ def test_a_path_may_start_at_home(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["a.nwb"]
 
 
+@pytest.mark.parametrize("shape", [(5,), (5, 1), (5, 2), (5, 4), (1,)])
+@pytest.mark.parametrize("stands", ["alone", "in a Position"])
+def test_positions_of_every_shape_are_read(tmp_path, shape, stands):
+    import pynwb
+
+    file, values = nwb_file(), np.arange(float(np.prod(shape))).reshape(shape)
+    file.add_unit(spike_times=[0.1, 0.2])
+    module = file.create_processing_module(name="behavior", description="of the animal")
+    clock = {"rate": 10.0, "starting_time": 0.0}
+    if stands == "alone":
+        module.add(pynwb.TimeSeries(name="position", data=values, unit="m", **clock))
+    else:
+        track = pynwb.behavior.SpatialSeries(
+            name="track", data=values[:, :3] if values.ndim > 1 else values, **clock
+        )
+        values = track.data
+        module.add(pynwb.behavior.Position(spatial_series=track))
+    session = nks.io.read(write(file, tmp_path / "a.nwb"))
+    assert np.array_equal(session["/behavior"]["position"].values, values)
+
+
 # -- files that are not what they say -----------------------------------------------------------
 
 

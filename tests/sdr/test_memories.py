@@ -21,7 +21,7 @@ from neurokit_sdr.sdr import (
     mattis_overlap,
     noisy_examples,
 )
-from neurokit_sdr.sdr import _memories as core
+from neurokit_sdr.sdr.memories import equations as core
 
 ALL = {
     "hopfield": Hopfield,

@@ -90,7 +90,7 @@ def test_recorded_units_that_are_no_units(units):
 
 @pytest.mark.parametrize("rng", [None, np.random.default_rng(0)])
 def test_a_checkpoint_needs_a_seed(rng, tmp_path):
-    with refused("Expected an int rng with a checkpoint"):
+    with refused("Expected rng as an int together with checkpoint"):
         nks.snn.simulate(network(), 0.1, rng=rng, checkpoint=tmp_path / "a.npz")
 
 

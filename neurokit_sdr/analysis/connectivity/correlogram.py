@@ -15,6 +15,7 @@ from neurokit_sdr.analysis.connectivity.profile import (
     profile_of,
     warn,
 )
+from neurokit_sdr.analysis.connectivity.significance import z_of_count
 from neurokit_sdr.core.arguments import Interval, Options, check
 from neurokit_sdr.core.errors import ParameterError
 
@@ -37,14 +38,13 @@ def cross_correlogram_peak(
     For a window :math:`[\ell, \ell + w)` within the range of lags, :math:`n_{ij}(\ell)` counts the
     spikes of target :math:`i` that follow a spike of source :math:`j` at such a lag, and
     :math:`E_{ij}(\ell)` those expected without a coupling. Windows overlap by two thirds. The one
-    with the largest signed root of the Poisson deviance counts,
+    that a Poisson count of mean :math:`E` would reach or pass most rarely counts, with
 
-    .. math:: z = \operatorname{sign}(n - E)\,\sqrt{2\,(n \ln(n/E) - n + E)}, \qquad
-              w_{ij} = (n - E) / n_j,
+    .. math:: w_{ij} = (n - E) / n_j,
 
-    the weight being the spikes gained or lost per source spike. ``z_score`` is the size that a
-    normal variable exceeds as rarely as the largest of as many independent windows exceeds
-    :math:`|z|`, with its sign; because windows overlap it is somewhat too small.
+    the spikes gained or lost per source spike. ``z_score`` is the size that a normal variable
+    exceeds as rarely as the rarest of as many independent windows is as rare as this one, with the
+    sign of :math:`n - E`; because windows overlap it is somewhat too small.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def cross_correlogram_peak(
             time, unit, first, step, n_steps, n_units, jitter_window, duration
         )
     count, expected = lags.sliding(fine, _STEPS), lags.sliding(fine_expected, _STEPS)
-    z = lags.deviance_root(count, expected)
+    z = z_of_count(count, expected)
     best = np.abs(z).argmax(axis=0)[None]
     excess = np.take_along_axis(count - expected, best, 0)[0]
     with np.errstate(divide="ignore", invalid="ignore"):

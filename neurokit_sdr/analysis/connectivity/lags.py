@@ -312,14 +312,6 @@ def _add_jittered(time, unit, first, width, jitter, duration, density, out):
                 begin = stop
 
 
-def deviance_root(count: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """Signed root of the Poisson deviance; 0 where nothing is expected and nothing came."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logarithm = np.where(count > 0, count * np.log(count / expected), 0.0)
-    deviance = 2 * (logarithm - count + expected)
-    return np.sign(count - expected) * np.sqrt(np.maximum(deviance, 0.0))
-
-
 def z_of_log_probability(log_probability: np.ndarray) -> np.ndarray:
     """Size that a standard normal variable exceeds with the probability of this logarithm."""
     return -ndtri_exp(np.minimum(log_probability, 0.0) - np.log(2))

@@ -52,6 +52,14 @@ def z_of_correlation(correlation: np.ndarray, n_bins: float, of: Lagged, lag: in
     return z_of_skewed(correlation * np.sqrt(max(n_bins - 1, 1)), skewness, half)
 
 
+def z_of_count(count: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Z-scores of Poisson counts, as :func:`z_of_skewed`; 0 where nothing is expected nor came."""
+    # An expectation that floats cannot divide by is beyond any recording.
+    mean = np.maximum(expected, 1e-100)
+    z = z_of_skewed((count - mean) / np.sqrt(mean), mean**-0.5, 0.5 * mean**-0.5)
+    return np.where((count == 0) & (expected == 0), 0.0, z)
+
+
 def z_of_skewed(deviation: np.ndarray, skewness: np.ndarray, half_step: np.ndarray) -> np.ndarray:
     """Z-scores of a lattice variable with mean 0, variance 1 and some skewness.
 

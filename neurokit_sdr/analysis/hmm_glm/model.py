@@ -10,7 +10,6 @@ import numpy as np
 import xarray as xr
 from scipy.special import gammaln
 
-from neurokit_sdr._version import __version__
 from neurokit_sdr.analysis.hmm_glm.data import (
     Data,
     make_data,
@@ -28,13 +27,13 @@ from neurokit_sdr.analysis.hmm_glm.labels import label_fit, label_states, parame
 from neurokit_sdr.analysis.hmm_glm.prior import PRIORS, ChainPrior, Prior
 from neurokit_sdr.analysis.hmm_glm.start import Search, search
 from neurokit_sdr.core import results, schema
-from neurokit_sdr.core.checkpoint import Checkpoint
+from neurokit_sdr.core.checkpoint import Checkpoint, checkpoint_seed
 from neurokit_sdr.core.counts import flatten, flatten_bins
 from neurokit_sdr.core.errors import ParameterError, SchemaError
 from neurokit_sdr.core.estimator import Estimator, Interval, OneOrSeveral, Options
 from neurokit_sdr.core.parallel import thread_count
 from neurokit_sdr.core.progress import progress_bar
-from neurokit_sdr.core.seeding import RNG, resolve_seed
+from neurokit_sdr.core.seeding import RNG
 from neurokit_sdr.core.threads import parallel_map
 from neurokit_sdr.engines import hmm
 from neurokit_sdr.engines.poisson.kernels import NONLINEARITIES, exponential_kernel, inverse_rate
@@ -209,12 +208,7 @@ class HMMGLM(Estimator):
         arrays = make_data(*sequences, kernel, scored)
         _refuse_hopeless(arrays, self.history, self.n_states)
         prior = self._prior(arrays, kernel)
-        if checkpoint is not None and rng is None:
-            raise ParameterError(
-                "Expected rng as an int together with checkpoint, got None: a fit can only go on "
-                "with the seed that it began with."
-            )
-        seed = resolve_seed(rng)
+        seed = checkpoint_seed(rng, checkpoint)
         fingerprint = results.fingerprint(data)
         saved = Checkpoint(
             checkpoint,
@@ -223,7 +217,6 @@ class HMMGLM(Estimator):
                 "data": fingerprint,
                 "bin_size": float(data.attrs["bin_size"]),
                 "parameters": self.get_params(),
-                "version": __version__,
             },
         )
         state = saved.read()

@@ -166,11 +166,7 @@ KINDS: dict[str, Kind] = {
     ),
     "behavior": Kind(
         "behavior",
-        {
-            "position": Variable(
-                (("time", "space"), ("trial", "time", "space")), dtype="iuf", required=False
-            ),
-        },
+        {},  # any covariate over time; a position on a line, in a plane or of several points alike
         hint="give position(time, space) or any covariate over time, with attrs['units'], and "
         "time in seconds",
     ),

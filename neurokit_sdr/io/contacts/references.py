@@ -13,9 +13,8 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core import schema
-from neurokit_sdr.core.errors import ParameterError, SchemaError
+from neurokit_sdr.core.errors import ParameterError, SchemaError, warn
 from neurokit_sdr.core.lazy import lazy_variable
-from neurokit_sdr.io import assemble
 from neurokit_sdr.io.contacts.names import CONTACT, CONTACTS, PREFIX, on_signal, record, shafts_of
 
 #: Pairs further apart than this many times the median are named.
@@ -111,7 +110,7 @@ def _bipolar(data: xr.Dataset) -> xr.Dataset:
     lonely = sorted(set(place.values()) - set(anode.tolist()) - set(cathode.tolist()))
     if lonely:
         names = ", ".join(str(data["channel"].values[k]) for k in lonely)
-        assemble.warn(
+        warn(
             f"{len(lonely)} contacts have no neighbour on their shaft and are in no bipolar pair: "
             f"{names}."
         )
@@ -164,7 +163,7 @@ def _warn_far(data: xr.Dataset, anode: np.ndarray, cathode: np.ndarray, labels: 
     far = np.flatnonzero(known & (apart > _FAR * usual))
     if far.size and usual > 0:
         shown = ", ".join(f"{labels[k]} ({apart[k]:.3g} m)" for k in far)
-        assemble.warn(
+        warn(
             f"{far.size} bipolar pairs lie more than {_FAR} times as far apart as most "
             f"({usual:.3g} m), as where the rows of a grid meet, and are no neighbours: "
             f"{shown}. Leave them out with .drop_sel(channel=[...]), or set the coordinates shaft "

@@ -13,7 +13,7 @@ import xarray as xr
 
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.clock import even_clock
-from neurokit_sdr.core.errors import ParameterError, SchemaError
+from neurokit_sdr.core.errors import ParameterError, SchemaError, warn
 from neurokit_sdr.io import assemble
 from neurokit_sdr.io.formats.mne import encoding as mne_json
 from neurokit_sdr.io.formats.mne import epochs as mne_epochs
@@ -101,7 +101,7 @@ def to_mne(data: xr.Dataset | xr.DataTree) -> Any:
     else:
         made = _raw(signal, groups, info, start, left)
     if left:
-        assemble.warn(f"MNE cannot hold all of it: {'; '.join(left)}.")
+        warn(f"MNE cannot hold all of it: {'; '.join(left)}.")
     return made
 
 

@@ -11,7 +11,7 @@ import xarray as xr
 
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.clock import even_clock, even_time
-from neurokit_sdr.core.errors import SchemaError
+from neurokit_sdr.core.errors import SchemaError, warn
 from neurokit_sdr.io import assemble
 from neurokit_sdr.io.formats.neo import read as neo_read
 from neurokit_sdr.io.recording import to_volts
@@ -81,7 +81,7 @@ def to_neo(data: xr.Dataset | xr.DataTree) -> Any:
         }
     segment.annotations[_MARK] = info
     if lost:
-        assemble.warn(f"neo has no place for: {'; '.join(lost)}.")
+        warn(f"neo has no place for: {'; '.join(lost)}.")
     return block
 
 

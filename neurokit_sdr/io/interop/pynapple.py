@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core import schema
-from neurokit_sdr.core.errors import MissingDependencyError, SchemaError
+from neurokit_sdr.core.errors import MissingDependencyError, SchemaError, warn
 from neurokit_sdr.io import assemble
 
 #: Attributes that say in words or numbers what the object itself holds.
@@ -451,7 +451,7 @@ def _with_support(data: xr.Dataset, support: Any) -> xr.Dataset:
 
 def _report(lost: list[str], library: str) -> None:
     if lost:
-        assemble.warn(f"{library} has no place for: {'; '.join(lost)}.")
+        warn(f"{library} has no place for: {'; '.join(lost)}.")
 
 
 @contextmanager

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from neurokit_sdr.core.errors import FileFormatError, NeurokitError, ParameterError
+from neurokit_sdr.core.errors import FileFormatError, NeurokitError, ParameterError, warn
 from neurokit_sdr.core.files import atomic_path
 from neurokit_sdr.core.progress import progress_bar
 from neurokit_sdr.core.schema import did_you_mean
-from neurokit_sdr.io import assemble
 from neurokit_sdr.io.published.table import EXAMPLES, Example, ExampleFile
 
 if TYPE_CHECKING:
@@ -136,7 +135,7 @@ def locate(example: Example, *, progress: bool = True) -> Path:
         return place
     place = cache_folder() / example.folder
     if not example.licensed:
-        assemble.warn(
+        warn(
             f"{example.folder} is downloaded from {example.files[0].address}; its authors state no "
             f"licence ({example.licence}): use it for your own checks, do not pass it on, and cite "
             f"{example.citation}"

@@ -13,6 +13,7 @@ import xarray as xr
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.errors import FileFormatError, NeurokitError
 from neurokit_sdr.core.files import check_file, check_heaps
+from neurokit_sdr.io.hdf5 import outline
 from neurokit_sdr.io.lazy import chunked, path_of
 from neurokit_sdr.io.registry import Reader
 from neurokit_sdr.io.store import files, layout
@@ -110,11 +111,13 @@ def _check_versions(path: Path, table: Any) -> None:
 
 
 def is_saved(path: Path) -> bool:
+    """Whether a path is a netCDF file or a Zarr store that says it was saved here."""
+    if not path.is_dir():
+        return outline(path).attributes.get(layout.MARK) is not None
     try:
-        table = files.zarr_table(path) if path.is_dir() else files.netcdf_table(path)
+        return files.zarr_table(path) is not None
     except Exception:  # damaged
         return False
-    return table is not None
 
 
 def _read(path: Path, *, chunks: Any = None) -> xr.DataTree:

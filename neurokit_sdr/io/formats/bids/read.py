@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from neurokit_sdr.core.errors import FileFormatError
+from neurokit_sdr.core.errors import FileFormatError, warn
 from neurokit_sdr.core.files import check_inside
 from neurokit_sdr.io import assemble
 from neurokit_sdr.io.formats.bids.files import (
@@ -162,7 +162,7 @@ class _Session:
 
     def _compare_rate(self, said: float, rate: float, where: str) -> None:
         if np.isfinite(said) and abs(said - rate) > 1e-3 * rate:
-            assemble.warn(
+            warn(
                 f"{self.recording.name} is sampled at {rate:g} Hz, and its {where} says {said:g} "
                 f"Hz: the recording is believed."
             )
@@ -181,7 +181,7 @@ class _Session:
             used |= {n for n, p in zip(names, place, strict=True) if p >= 0}
             missing = [n for n, p in zip(names, place, strict=True) if p < 0]
             if missing:
-                assemble.warn(
+                warn(
                     f"{files[-1].name} has no row for {', '.join(missing[:10])}: type and status "
                     f"of these channels are the recording's own."
                 )
@@ -242,7 +242,7 @@ class _Session:
             group = "/electrodes" if len(tables) == 1 else f"/electrodes/{space or 'no_space'}"
             self.groups[group] = self._electrode_group(file, space)
         if len(tables) > 1:
-            assemble.warn(
+            warn(
                 f"{self.recording.name} has positions in {len(tables)} spaces "
                 f"({', '.join(s or 'none named' for s in tables)}): /electrodes holds all, the "
                 f"channels those of {next(iter(tables)) or 'the one without a name'}."
@@ -275,7 +275,7 @@ class _Session:
         coords["coord_frame"] = ("electrode", np.full(len(names), frame))
         if scale is None and any(np.isfinite(v[1]).any() for v in written.values()):
             coords |= written
-            assemble.warn(
+            warn(
                 f"{file.name} has positions in {unit!r}, which are no metres: they are kept as "
                 f"written in x_written, y_written and z_written of /electrodes, and x, y, z are "
                 f"NaN."

@@ -12,9 +12,8 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr._version import __version__
-from neurokit_sdr.core.errors import FileFormatError, ParameterError, SchemaError
+from neurokit_sdr.core.errors import FileFormatError, ParameterError, SchemaError, warn
 from neurokit_sdr.core.files import atomic_path
-from neurokit_sdr.io import assemble
 from neurokit_sdr.io.formats.bids.files import read_tsv
 from neurokit_sdr.io.formats.bids.names import DESCRIPTION, TYPES
 from neurokit_sdr.io.formats.brainvision.write import write_brainvision
@@ -279,7 +278,7 @@ def _electrodes(data: xr.Dataset, kind: str, stem: str) -> dict[str, str | None]
         own = frame if frame not in _FRAMES[kind] else described or str(data.attrs.get("space", ""))
         system[f"{prefix}CoordinateSystemDescription"] = own or "n/a"
     if frame not in _FRAMES[kind]:
-        assemble.warn(
+        warn(
             f"BIDS has no coordinate system {frame!r}: it is written as 'Other', with "
             f"{frame!r} as its description."
         )
@@ -393,16 +392,14 @@ def _name_left_out(data: xr.Dataset, events: xr.Dataset | None, start: float, co
     if events is not None:
         left |= {str(n) for n, v in events.variables.items() if v.dims != ("event",)}
     if left:
-        assemble.warn(
-            f"BIDS has no place for {', '.join(sorted(left))}: save with nks.save to keep them."
-        )
+        warn(f"BIDS has no place for {', '.join(sorted(left))}: save with nks.save to keep them.")
     if start:
-        assemble.warn(
+        warn(
             f"BIDS counts time from the first sample: {start:g} s, its time here, becomes 0, and "
             f"events move with it."
         )
     if cost:
-        assemble.warn(
+        warn(
             f"BrainVision holds 32-bit floats: values are rounded by up to {cost:.2g} of "
             f"themselves."
         )

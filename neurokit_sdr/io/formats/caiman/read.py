@@ -13,10 +13,11 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from neurokit_sdr.core.errors import FileFormatError, NeurokitError
+from neurokit_sdr.core.errors import FileFormatError, NeurokitError, warn
 from neurokit_sdr.core.files import check_hdf5
 from neurokit_sdr.core.lazy import lazy_variable
 from neurokit_sdr.io import assemble, imaging
+from neurokit_sdr.io.hdf5 import outline
 from neurokit_sdr.io.lazy import values_of
 from neurokit_sdr.io.registry import Reader, with_chunks
 
@@ -33,16 +34,7 @@ _ACCEPTED, _REJECTED = "idx_components", "idx_components_bad"
 
 def is_caiman(path: Path) -> bool:
     """Whether a path is an HDF5 file with CaImAn's estimates."""
-    try:
-        if not path.is_file() or not h5py.is_hdf5(path):
-            return False
-        with h5py.File(path, "r") as file:
-            if not isinstance(file.get("estimates", getlink=True), h5py.HardLink):
-                return False
-            estimates = file["estimates"]
-            return isinstance(estimates, h5py.Group) and {"A", "C"} <= set(estimates)
-    except (OSError, RuntimeError, KeyError, ValueError):
-        return False
+    return outline(path).members.get("estimates", frozenset()) >= {"A", "C"}
 
 
 def read_caiman(path: Path, sampling_rate: float | None = None) -> xr.DataTree:
@@ -61,7 +53,7 @@ def read_caiman(path: Path, sampling_rate: float | None = None) -> xr.DataTree:
         ) from error
     assemble.warn_left_out(path, reading.left)
     if session["/calcium/time"].attrs["units"] == "frame":
-        assemble.warn(f"{path.name}: {imaging.UNKNOWN_RATE}.")
+        warn(f"{path.name}: {imaging.UNKNOWN_RATE}.")
     return session
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core.clock import even_time
-from neurokit_sdr.core.errors import FileFormatError
+from neurokit_sdr.core.errors import FileFormatError, warn
 from neurokit_sdr.core.files import check_file
 from neurokit_sdr.core.lazy import lazy_variable
 from neurokit_sdr.io import assemble
@@ -211,7 +211,7 @@ def _stretches(
     jumps = np.flatnonzero(np.abs(step) > 0.5 * length / max(most, 1)) + 1
     if header.plus == "C":
         if jumps.size:
-            assemble.warn(
+            warn(
                 f"{path.name} says that it has no gaps (EDF+C), and {jumps.size} of its data "
                 f"records say they start at other times: they are read as without gaps."
             )

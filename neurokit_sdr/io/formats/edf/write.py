@@ -14,9 +14,8 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core import schema
-from neurokit_sdr.core.errors import SchemaError
+from neurokit_sdr.core.errors import SchemaError, warn
 from neurokit_sdr.core.files import atomic_path
-from neurokit_sdr.io import assemble
 from neurokit_sdr.io.formats.edf.header import CHANNEL_FIELDS, GLOBAL_FIELDS, HEADER
 from neurokit_sdr.io.formats.edf.read import PADDING, channel_type
 from neurokit_sdr.io.lazy import path_of
@@ -188,7 +187,7 @@ def record_length(rates: list[float], sizes: list[int]) -> tuple[str, list[int]]
             f"Expected sampling rates that fit into one data record of EDF, got {rates} Hz: write "
             f"each as a file of its own."
         )
-    assemble.warn(f"EDF cannot hold sampling rates of {rates} Hz: {kept} Hz are written.")
+    warn(f"EDF cannot hold sampling rates of {rates} Hz: {kept} Hz are written.")
     return length, samples
 
 
@@ -468,7 +467,7 @@ def _name_left_out(signals: list[xr.Dataset], events: xr.Dataset | None) -> None
     if events is not None:
         left |= {str(n) for n in events.variables} - set(schema.KINDS["events"].variables)
     if left:
-        assemble.warn(
+        warn(
             f"EDF has no place for {', '.join(sorted(left))}: write BIDS (nks.io.write_bids) or "
             f"save with nks.save to keep them."
         )
@@ -484,7 +483,7 @@ def _tell_resolution(
         for unit, scaling in zip(one["channel_unit"].values, group, strict=True):
             steps.setdefault(str(unit), []).append(abs(scaling.scale))
     said = [f"{min(s):.3g} to {max(s):.3g} {unit}" for unit, s in steps.items()]
-    assemble.warn(
+    warn(
         f"EDF holds 16-bit integers: values are rounded to steps of {' and '.join(said)}, by up to "
         f"{error:.3g} of a step."
     )

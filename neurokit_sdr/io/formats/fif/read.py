@@ -6,7 +6,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from neurokit_sdr.core.errors import FileFormatError
+from neurokit_sdr.core.errors import FileFormatError, warn
 from neurokit_sdr.io import assemble
 from neurokit_sdr.io.formats.fif.tags import check_fif, is_fif
 from neurokit_sdr.io.formats.mne import epochs as mne_epochs
@@ -29,7 +29,7 @@ def read_fif(path: Path, *, events: bool | None = None) -> xr.DataTree:
             f"{' and '.join(content.others)}: read that with MNE itself."
         )
     if not content.ended:
-        assemble.warn(
+        warn(
             f"{path.name} lacks the mark that ends a FIF file, so it was probably cut off; what "
             f"is there is read."
         )

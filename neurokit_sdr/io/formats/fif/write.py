@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from neurokit_sdr.core.errors import FileFormatError, ParameterError, SchemaError
-from neurokit_sdr.io import assemble
+from neurokit_sdr.core.errors import FileFormatError, ParameterError, SchemaError, warn
 from neurokit_sdr.io.formats.mne import info as mne_info
 from neurokit_sdr.io.formats.mne import read as mne_read
 from neurokit_sdr.io.interop.mne import to_mne
@@ -98,7 +97,7 @@ def write_fif(data: xr.Dataset | xr.DataTree, path: str | os.PathLike[str]) -> N
         shutil.rmtree(folder, ignore_errors=True)
     mne_read.warn_said(path, said)
     if left:
-        assemble.warn(f"FIF cannot hold all of it: {'; '.join(left)}.")
+        warn(f"FIF cannot hold all of it: {'; '.join(left)}.")
 
 
 def _write_parts(made: Any, path: Path, left: list[str]) -> list[str]:

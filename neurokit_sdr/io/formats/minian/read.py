@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from neurokit_sdr.core.errors import FileFormatError, MissingDependencyError, NeurokitError
+from neurokit_sdr.core.errors import FileFormatError, MissingDependencyError, NeurokitError, warn
 from neurokit_sdr.core.files import check_zarr
 from neurokit_sdr.core.lazy import lazy_variable
 from neurokit_sdr.io import assemble, imaging
@@ -79,7 +79,7 @@ def read_minian(path: Path, sampling_rate: float | None = None) -> xr.DataTree:
         ) from error
     assemble.warn_left_out(path, left)
     if session["/calcium/time"].attrs["units"] == "frame":
-        assemble.warn(f"{path.name}: {imaging.UNKNOWN_RATE}.")
+        warn(f"{path.name}: {imaging.UNKNOWN_RATE}.")
     return session
 
 

@@ -19,7 +19,7 @@ import xarray as xr
 
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.clock import even_time
-from neurokit_sdr.core.errors import FileFormatError, MissingDependencyError, NeurokitError
+from neurokit_sdr.core.errors import FileFormatError, MissingDependencyError, NeurokitError, warn
 from neurokit_sdr.core.files import check_inside
 from neurokit_sdr.core.lazy import lazy_variable
 from neurokit_sdr.io import assemble
@@ -132,7 +132,7 @@ def opening(path: str | os.PathLike[str], action: str = "read") -> Iterator[list
 def warn_said(path: str | os.PathLike[str], said: Sequence[str]) -> None:
     """Pass on what MNE warned of, as one DataWarning."""
     if said:
-        assemble.warn(f"MNE says of {Path(path).name}: {'; '.join(said)}")
+        warn(f"MNE says of {Path(path).name}: {'; '.join(said)}")
 
 
 def _open(source: Source) -> Any:
@@ -316,7 +316,7 @@ def _events(raw: Any, source: Source | None, wanted: bool | None) -> xr.Dataset 
         wanted = size <= TRIGGER_SEARCH
         lines = trigger_channels(raw)
         if not wanted and lines:
-            assemble.warn(
+            warn(
                 f"{Path(source.path).name if source else 'the recording'} has trigger channels "
                 f"{lines}, which were not searched for events: that reads all of its "
                 f"{size / 1e9:.1f} GB. Give events=True to nks.io.read_meg to do so."

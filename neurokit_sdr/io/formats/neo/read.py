@@ -19,9 +19,10 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from neurokit_sdr.core.errors import FileFormatError, MissingDependencyError
+from neurokit_sdr.core.errors import FileFormatError, MissingDependencyError, warn
 from neurokit_sdr.core.files import check_hdf5
 from neurokit_sdr.io import assemble
+from neurokit_sdr.io.hdf5 import outline
 from neurokit_sdr.io.registry import Reader, with_chunks
 
 #: Readers of neo that are not used: they run code from the file (PickleIO unpickles, ElphyIO calls
@@ -187,12 +188,9 @@ def _other_hdf5(path: Path) -> set[str]:
     """Readers of HDF5 that need a package of their own and whose format this file is not."""
     if not path.is_file() or not h5py.is_hdf5(path):
         return set() if path.suffix.lower() == ".nix" else _HDF5
-    try:
-        with h5py.File(path, "r") as file:
-            is_nix = str(file.attrs.get("format", "")) == "nix"
-            is_mearec = "spiketrains" in file and "info" in file
-    except (OSError, RuntimeError, KeyError, ValueError):  # damaged
-        is_nix = is_mearec = False
+    found = outline(path)
+    is_nix = found.attributes.get("format") == "nix"
+    is_mearec = {"spiketrains", "info"} <= set(found.members)
     return _HDF5 - ({"NixIO"} if is_nix else set()) - ({"MEArecIO"} if is_mearec else set())
 
 
@@ -371,7 +369,7 @@ def _session(path: Path, blocks: list[list[Part]], source: str) -> xr.DataTree:
         if len(recorded) > 1:
             groups["/observation_intervals"] = _segments(recorded, limits)
             if any(a[1] < b[0] for a, b in itertools.pairwise(limits)):
-                assemble.warn(
+                warn(
                     f"{path.name} was recorded in {len(recorded)} segments with gaps between them, "
                     f"where zero counts are not silence: see /observation_intervals."
                 )
@@ -381,7 +379,7 @@ def _session(path: Path, blocks: list[list[Part]], source: str) -> xr.DataTree:
         inside = _groups([part], str(path), source) if part.trains else {}
         for name, dataset in (inside | _marks([part])).items():
             groups[f"/segments/{k}{name}"] = dataset.assign_attrs(dataset.attrs | part.attrs)
-    assemble.warn(
+    warn(
         f"{path.name} holds {len(parts)} segments that overlap in time or differ in units, which "
         f"makes them no single recording: each is kept with its own clock under /segments/0, "
         f"/segments/1 and so on; use session['/segments/0/spikes']."

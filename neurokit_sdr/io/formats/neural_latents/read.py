@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core import schema
-from neurokit_sdr.core.errors import DataWarning, FileFormatError, ParameterError
+from neurokit_sdr.core.errors import DataWarning, FileFormatError, ParameterError, warn
 from neurokit_sdr.core.files import check_file
 from neurokit_sdr.io import assemble
 from neurokit_sdr.io.formats.nwb.read import is_nwb, read_nwb
@@ -271,7 +271,7 @@ def _part(
         first = _first_bin(align * _PER_SECOND + protocol.start, width)
     inside = np.isfinite(align) & (first >= 0) & (first + n_seen + n_ahead <= n_bins)
     if not inside[chosen].all():
-        assemble.warn(
+        warn(
             f"{file.name}: left out {int((~inside[chosen]).sum())} of {chosen.size} trials of the "
             f"split {split!r}: {protocol.align} is missing, or the window leaves the recording."
         )

@@ -21,6 +21,7 @@ from neurokit_sdr.io.formats.nwb.ecephys import read_electrical
 from neurokit_sdr.io.formats.nwb.ophys import read_planes
 from neurokit_sdr.io.formats.nwb.tables import Reading, address, is_a, read_table
 from neurokit_sdr.io.formats.nwb.units import find_units, read_units
+from neurokit_sdr.io.hdf5 import outline
 from neurokit_sdr.io.marks import split_mark
 from neurokit_sdr.io.registry import Reader, with_chunks
 
@@ -70,13 +71,8 @@ _OTHER_KINDS = (
 
 def is_nwb(path: Path) -> bool:
     """Whether a path is an HDF5 file that says it is NWB 2."""
-    try:
-        if not path.is_file() or not h5py.is_hdf5(path):
-            return False
-        with h5py.File(path, "r") as file:
-            return "nwb_version" in file.attrs or "nwb_version" in file
-    except (OSError, RuntimeError, ValueError):
-        return False
+    found = outline(path)
+    return "nwb_version" in found.attributes or "nwb_version" in found.members
 
 
 def read_nwb(path: Path, *, spikes: bool = False) -> xr.DataTree:
@@ -105,7 +101,11 @@ def _open(path: Path) -> Iterator[Any]:
             # ("Ignoring cached namespace", "'manufacturer' is deprecated"): no news about the
             # numbers, and nothing the user did. Only their code runs inside this block.
             warnings.simplefilter("ignore")
-            stream = opened.enter_context(pynwb.NWBHDF5IO(str(path), "r", load_namespaces=True))
+            # Given the path, pynwb opens the file twice: for its namespaces, and to read.
+            content = opened.enter_context(h5py.File(path, "r"))
+            stream = opened.enter_context(
+                pynwb.NWBHDF5IO(file=content, mode="r", load_namespaces=True)
+            )
             file = stream.read()
         yield file
     except (NeurokitError, Warning):

@@ -6,8 +6,7 @@ import datetime
 import re
 from typing import Any
 
-from neurokit_sdr.core.errors import ParameterError
-from neurokit_sdr.io.assemble import warn
+from neurokit_sdr.core.errors import ParameterError, warn
 
 _SUBJECT_FIELDS = ("age", "description", "genotype", "sex", "species", "weight", "strain")
 #: What archives demand of a subject, in the standard's words for not known: at least 0 days old,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from neurokit_sdr.core.errors import FileFormatError
+from neurokit_sdr.core.errors import FileFormatError, warn
 from neurokit_sdr.io import assemble
 from neurokit_sdr.io.formats.nwb import tables as nwb_tables
 from neurokit_sdr.io.formats.nwb.tables import (
@@ -211,7 +211,7 @@ def _observation(reading: Reading, units: Any, group: str) -> tuple[float, float
         },
         attrs={"description": "when each unit was observed; spike_unit counts the same way"},
     )
-    assemble.warn(
+    warn(
         f"{reading.path.name}: units were not all observed from {start:g} to {stop:g} s without a "
         f"gap, so zero counts there need not be silence: see {place}."
     )

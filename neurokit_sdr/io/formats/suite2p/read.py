@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from neurokit_sdr.core.errors import FileFormatError
+from neurokit_sdr.core.errors import FileFormatError, warn
 from neurokit_sdr.core.files import check_inside
 from neurokit_sdr.core.lazy import lazy_variable
 from neurokit_sdr.io import assemble, imaging
@@ -70,7 +70,7 @@ def read_suite2p(path: Path, sampling_rate: float | None = None) -> xr.DataTree:
     session = imaging.plane_groups(planes)
     assemble.warn_left_out(path, left)
     if unknown:
-        assemble.warn(f"{path.name}: {imaging.UNKNOWN_RATE}.")
+        warn(f"{path.name}: {imaging.UNKNOWN_RATE}.")
     return session
 
 

@@ -12,7 +12,7 @@ import xarray as xr
 
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.clock import even_clock
-from neurokit_sdr.core.errors import ParameterError, SchemaError
+from neurokit_sdr.core.errors import ParameterError, SchemaError, warn
 from neurokit_sdr.core.files import atomic_folder
 from neurokit_sdr.io import assemble
 from neurokit_sdr.io.formats.suite2p.names import LABELS, MARK, PIXELS, RESERVED, TRACES
@@ -85,7 +85,7 @@ def write_suite2p(data: xr.Dataset | xr.DataTree, folder: str | os.PathLike[str]
             writer.write()
             left += [f"{one} of {name}" for one in writer.left]
     if left:
-        assemble.warn(f"suite2p has no place for {'; '.join(left)}: not written to {folder}.")
+        warn(f"suite2p has no place for {'; '.join(left)}: not written to {folder}.")
 
 
 def _replaceable(folder: Path) -> bool:

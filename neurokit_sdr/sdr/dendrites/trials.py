@@ -1,30 +1,27 @@
-"""Active dendrites on sparse patterns: learning segments, detection, and how often it errs.
+"""How often segments err, by drawing patterns and segments and comparing their bits.
 
-A segment is a :class:`Patterns` row: the cells it has synapses with. It answers a pattern where at
-least theta of them are active. The simulations here draw real patterns and segments and compare
-their bits, so that they test :mod:`neurokit_sdr.sdr.theory` and go where it does not: correlated
-patterns, graded non-linearities.
+The simulations test :mod:`neurokit_sdr.sdr.theory` and go where it does not: correlated patterns,
+graded non-linearities.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from neurokit_sdr.core.arguments import check_choice, check_whole
 from neurokit_sdr.core.errors import ParameterError
 from neurokit_sdr.core.parallel import thread_count
 from neurokit_sdr.core.progress import progress_bar
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
-from neurokit_sdr.sdr import _checks as check
-from neurokit_sdr.sdr import _dendrites as simulation
-from neurokit_sdr.sdr import _patterns as packed
-from neurokit_sdr.sdr.patterns import Patterns
-from neurokit_sdr.sdr.theory import (
+from neurokit_sdr.sdr import packed
+from neurokit_sdr.sdr.dendrites import sampling
+from neurokit_sdr.sdr.theory import counts
+from neurokit_sdr.sdr.theory.probabilities import (
     NO_MORE_ACTIVE,
     NO_MORE_MOVED,
     NO_MORE_SYNAPSES,
@@ -38,204 +35,6 @@ _BLOCK = 4096
 _MOST_CELLS = 100_000_000
 #: Trials of one block where each has a pattern of its own.
 _TRIALS = 1 << 17
-
-
-def learn_segments(
-    patterns: Patterns, s: int, *, patterns_per_segment: int = 1, rng: RNG = None
-) -> Patterns:
-    """Give segments synapses with s of the active cells of each pattern that they learn.
-
-    Parameters
-    ----------
-    patterns
-        What is learnt, in this order.
-    s
-        Synapses for each pattern.
-    patterns_per_segment
-        Patterns that share a segment, which then has the union of their synapses.
-    rng
-        Seed or generator.
-
-    Returns
-    -------
-    Patterns
-        One row per segment.
-
-    Raises
-    ------
-    ParameterError
-        If a pattern has fewer than s active cells, or the patterns do not fill whole segments.
-
-    Examples
-    --------
-    >>> import neurokit_sdr as nks
-    >>> stored = nks.sdr.Patterns.random(1000, 40, 30, rng=0)
-    >>> segments = nks.sdr.learn_segments(stored, 20, patterns_per_segment=3, rng=0)
-    >>> len(segments), bool((segments.n_active > 50).all())
-    (10, True)
-    """
-    _check_patterns("patterns", patterns)
-    m = check.one_whole("patterns_per_segment", patterns_per_segment, low=1)
-    if len(patterns) % m:
-        raise ParameterError(
-            f"Expected whole segments of {m} patterns each, got {len(patterns)} patterns."
-        )
-    words = patterns.subsampled(s, rng=rng).words
-    return Patterns(np.bitwise_or.reduce(words.reshape(-1, m, words.shape[1]), axis=1), patterns.n)
-
-
-def clustered_patterns(
-    n: int, a: int, cluster_size: int, n_patterns: int, *, n_clusters: int, rng: RNG = None
-) -> Patterns:
-    """Draw patterns of cells that are active together: correlated input.
-
-    Clusters are random sets of cells; they share cells only where there are more than n / size of
-    them. A pattern is made of whole clusters in random order, the last one cut so that exactly a
-    cells are active.
-
-    Parameters
-    ----------
-    n, a
-        Cells, active cells.
-    cluster_size
-        Cells of a cluster; 1 leaves them independent where there are n of them.
-    n_patterns
-        How many.
-    n_clusters
-        Clusters there are: the fewer, the more the patterns are alike.
-    rng
-        Seed or generator.
-
-    Raises
-    ------
-    ParameterError
-        If a count is not whole, or out of range.
-
-    Examples
-    --------
-    The overlaps of different patterns spread more, their mean stays:
-
-    >>> import neurokit_sdr as nks
-    >>> for size in (1, 8):
-    ...     made = nks.sdr.clustered_patterns(500, 32, size, 2000, n_clusters=500 // size, rng=0)
-    ...     overlap = made[:1000].overlap(made[1000:])
-    ...     print(size, f"{overlap.mean().item():.1f} {overlap.std().item():.1f}")
-    1 2.0 1.3
-    8 2.1 3.8
-    """
-    n, a = check.one_whole("n", n, low=1), check.one_whole("a", a)
-    size = check.one_whole("cluster_size", cluster_size, low=1)
-    number = check.one_whole("n_clusters", n_clusters, low=1)
-    for name, value in (("a", a), ("cluster_size", size)):
-        if value > n:
-            raise ParameterError(f"Expected {name} <= n, got {name}={value} and n={n}.")
-    seed = resolve_seed(rng)
-    generator = stream(seed, "clusters")
-    # Every cell comes once before any comes twice: n clusters of one cell are independent cells.
-    rounds = -(-number * size // n)
-    cells = np.concatenate([generator.permutation(n) for _ in range(rounds)])
-    clusters = cells[: number * size].reshape(number, size)
-    total = check.one_whole("n_patterns", n_patterns)
-    words = simulation.clustered(n, a, clusters, total, stream(seed, "patterns"))
-    return Patterns(words, n)
-
-
-def threshold_nonlinearity(theta: int) -> Callable[[np.ndarray], np.ndarray]:
-    """A segment that answers with 1 from theta active synapses on, as an NMDA spike."""
-    theta = check.one_whole("theta", theta)
-    return lambda overlap: (np.asarray(overlap) >= theta).astype(float)
-
-
-def sigmoid_nonlinearity(center: float, slope: float) -> Callable[[np.ndarray], np.ndarray]:
-    """A graded answer, ``1 / (1 + exp(slope (center - overlap)))``."""
-    return lambda overlap: 1.0 / (1.0 + np.exp(slope * (center - np.asarray(overlap, float))))
-
-
-def power_nonlinearity(exponent: float) -> Callable[[np.ndarray], np.ndarray]:
-    """An answer that grows as a power of the overlap (Poirazi and Mel 2001)."""
-    return lambda overlap: np.asarray(overlap, float) ** exponent
-
-
-def neuron_response(
-    segments: Patterns, patterns: Patterns, nonlinearity: Callable[[np.ndarray], np.ndarray]
-) -> xr.DataArray:
-    r"""Sum the answers of a neuron's segments to each pattern.
-
-    .. math:: r(x) = \sum_{d} f(\text{overlap of } x \text{ and segment } d)
-
-    The two-layer neuron of Poirazi and Mel (2001, doi:10.1016/S0896-6273(01)00252-5). Two such
-    neurons compete by the difference of their responses.
-
-    Parameters
-    ----------
-    segments
-        Of one neuron.
-    patterns
-        What it sees, over as many cells.
-    nonlinearity
-        f: :func:`threshold_nonlinearity` counts the segments that answer,
-        :func:`sigmoid_nonlinearity` and :func:`power_nonlinearity` are graded; or any function
-        from overlaps to floats.
-
-    Returns
-    -------
-    xarray.DataArray
-        ``response(pattern)``.
-
-    Raises
-    ------
-    ParameterError
-        If the numbers of cells differ, or the answers are not one finite number per overlap.
-
-    Examples
-    --------
-    >>> import neurokit_sdr as nks
-    >>> stored = nks.sdr.Patterns.random(2000, 40, 500, rng=0)
-    >>> segments = nks.sdr.learn_segments(stored, 20, rng=0)
-    >>> spike = nks.sdr.threshold_nonlinearity(10)
-    >>> nks.sdr.neuron_response(segments, stored[:3], spike).values
-    array([1., 1., 1.])
-    """
-    _check_patterns("segments", segments)
-    queries = segments._words_of(patterns)
-    if not callable(nonlinearity):
-        raise ParameterError(
-            f"Expected nonlinearity to be a function of overlaps, got {nonlinearity!r}: "
-            f"nks.sdr.threshold_nonlinearity(theta) makes one."
-        )
-    most = int(segments.n_active.max(initial=0))
-    answer = nonlinearity(np.arange(most + 1))
-    try:
-        value = np.asarray(answer, float)
-    except (TypeError, ValueError):
-        raise ParameterError(
-            f"Expected nonlinearity to give one finite number for each overlap from 0 to {most}, "
-            f"got {answer!r}."
-        ) from None
-    if value.shape != (most + 1,) or not np.isfinite(value).all():
-        raise ParameterError(
-            f"Expected nonlinearity to give one finite number for each overlap from 0 to {most}, "
-            f"got shape {value.shape}."
-        )
-    found = packed.summed(segments.words, queries, value)
-    return xr.DataArray(found, dims="pattern", name="response", attrs={"units": "1"})
-
-
-def _check_patterns(name: str, value: Any) -> None:
-    if not isinstance(value, Patterns):
-        raise ParameterError(
-            f"Expected {name} to be Patterns, got {type(value).__name__}: Patterns.from_dense or "
-            f"from_active makes them."
-        )
-
-
-def _check_held(name: str, most: int) -> None:
-    """Raise where a simulation would hold more cells than there is memory for."""
-    if most > _MOST_CELLS:
-        raise ParameterError(
-            f"Expected {name} <= {_MOST_CELLS}, because a simulation holds every cell, got "
-            f"{check.shown(most)}: the probabilities of nks.sdr have no such limit."
-        )
 
 
 def simulate_false_positives(
@@ -295,14 +94,14 @@ def simulate_false_positives(
     >>> bool(abs(at["probability"] - p) < 4 * at["standard_error"])
     True
     """
-    check.one_of("union", union, UNIONS)
-    n, a, s = (check.one_whole(k, v) for k, v in (("n", n), ("a", a), ("s", s)))
-    m = check.one_whole("n_patterns", n_patterns, low=1)
+    check_choice("union", union, UNIONS)
+    n, a, s = (check_whole(k, v) for k, v in (("n", n), ("a", a), ("s", s)))
+    m = check_whole("n_patterns", n_patterns, 1)
     _check_held("n", n)
     # Two unions at least, or nothing says how they scatter.
-    trials = check.one_whole("n_trials", n_trials, low=1 if m == 1 else 2)
-    check.at_most("a", np.array(a), "n", np.array(n), NO_MORE_ACTIVE)
-    check.at_most("s", np.array(s), "n", np.array(n), NO_MORE_SYNAPSES)
+    trials = check_whole("n_trials", n_trials, 1 if m == 1 else 2)
+    counts.at_most("a", np.array(a), "n", np.array(n), NO_MORE_ACTIVE)
+    counts.at_most("s", np.array(s), "n", np.array(n), NO_MORE_SYNAPSES)
     side = min(_BLOCK, math.isqrt(trials - 1) + 1)
     blocks = -(-trials // side**2)
     seed = resolve_seed(rng)
@@ -311,8 +110,8 @@ def simulate_false_positives(
     with progress_bar(blocks, "false positives", progress) as bar:
         for block in range(blocks):
             draws = stream(seed, "block", block)
-            unions = simulation.superposed(n, superposed, m, side, draws)
-            others = simulation.superposed(n, single, 1, side, draws)
+            unions = sampling.superposed(n, superposed, m, side, draws)
+            others = sampling.superposed(n, single, 1, side, draws)
             of_block = packed.reached(unions, others)
             count += of_block[0]
             squares += of_block[1]
@@ -328,6 +127,15 @@ def simulate_false_positives(
         error = np.sqrt(np.maximum(variance, 0.0) / number) / side
     attrs = {"n": n, "a": a, "s": s, "n_patterns": m}
     return _sweep(count[: most + 1], blocks * side**2, seed, attrs, error)
+
+
+def _check_held(name: str, most: int) -> None:
+    """Raise where a simulation would hold more cells than there is memory for."""
+    if most > _MOST_CELLS:
+        raise ParameterError(
+            f"Expected {name} <= {_MOST_CELLS}, because a simulation holds every cell, got "
+            f"{counts.shown(most)}: the probabilities of nks.sdr have no such limit."
+        )
 
 
 def simulate_false_negatives(
@@ -373,20 +181,22 @@ def simulate_false_negatives(
     >>> bool(abs(at["probability"] - p) < 4 * at["standard_error"])
     True
     """
-    n, a, s, v = (check.one_whole(k, x) for k, x in (("n", n), ("a", a), ("s", s), ("v", v)))
-    trials = check.one_whole("n_trials", n_trials, low=1)
+    n, a, s, v = (check_whole(k, x) for k, x in (("n", n), ("a", a), ("s", s), ("v", v)))
+    trials = check_whole("n_trials", n_trials, 1)
     _check_held("n", n)
-    check.at_most("a", np.array(a), "n", np.array(n), NO_MORE_ACTIVE)
-    check.at_most("s", np.array(s), "a", np.array(a), SAMPLES)
-    check.at_most("v", np.array(v), "a", np.array(a), NO_MORE_MOVED)
-    check.at_most("v", np.array(v), "n - a", np.array(n - a), "noise needs silent cells to move to")
+    counts.at_most("a", np.array(a), "n", np.array(n), NO_MORE_ACTIVE)
+    counts.at_most("s", np.array(s), "a", np.array(a), SAMPLES)
+    counts.at_most("v", np.array(v), "a", np.array(a), NO_MORE_MOVED)
+    counts.at_most(
+        "v", np.array(v), "n - a", np.array(n - a), "noise needs silent cells to move to"
+    )
     seed = resolve_seed(rng)
     blocks = [min(_TRIALS, trials - first) for first in range(0, trials, _TRIALS)]
 
     def run(block: int) -> np.ndarray:
         found = np.zeros(s + 1, np.int64)
         draws = stream(seed, "block", block)
-        simulation.missed_overlaps(n, a, s, v, blocks[block], draws, found)
+        sampling.missed_overlaps(n, a, s, v, blocks[block], draws, found)
         return found
 
     count = np.zeros(s + 1, np.int64)
@@ -443,9 +253,9 @@ def estimate_false_positives(
     points = _points(n=n, a=a, s=s, theta=theta)
     n, a, s, theta = points.values()
     _check_held("n", max(n.tolist(), default=0))
-    check.at_most("a", a, "n", n, NO_MORE_ACTIVE)
-    check.at_most("s", s, "n", n, NO_MORE_SYNAPSES)
-    check.reachable(theta, s)
+    counts.at_most("a", a, "n", n, NO_MORE_ACTIVE)
+    counts.at_most("s", s, "n", n, NO_MORE_SYNAPSES)
+    counts.reachable(theta, s)
     return _estimates((n, a, s, theta), points, n_trials, rng)
 
 
@@ -487,30 +297,30 @@ def estimate_false_negatives(
     points = _points(a=a, s=s, theta=theta, v=v)
     a, s, theta, v = points.values()
     _check_held("a", max(a.tolist(), default=0))
-    check.at_most("s", s, "a", a, SAMPLES)
-    check.at_most("v", v, "a", a, NO_MORE_MOVED)
-    check.at_most("theta", theta, "s", s, "above it the segment misses its pattern without noise")
+    counts.at_most("s", s, "a", a, SAMPLES)
+    counts.at_most("v", v, "a", a, NO_MORE_MOVED)
+    counts.at_most("theta", theta, "s", s, "above it the segment misses its pattern without noise")
     return _estimates((a, v, s, s - theta + 1), points, n_trials, rng)
 
 
-def _points(**counts: Any) -> dict[str, np.ndarray]:
+def _points(**given: Any) -> dict[str, np.ndarray]:
     """Whole numbers as flat arrays of one length."""
-    _, arrays = check.broadcast(**counts)
+    _, arrays = counts.broadcast(**given)
     if arrays[0].ndim > 1:
         raise ParameterError(f"Expected numbers or flat arrays, got shape {arrays[0].shape}.")
-    return dict(zip(counts, map(np.atleast_1d, arrays), strict=True))
+    return dict(zip(given, map(np.atleast_1d, arrays), strict=True))
 
 
 def _estimates(
     counts: tuple[np.ndarray, ...], points: dict[str, np.ndarray], n_trials: int, rng: RNG
 ) -> xr.Dataset:
-    trials, seed = check.one_whole("n_trials", n_trials, low=2), resolve_seed(rng)
+    trials, seed = check_whole("n_trials", n_trials, 2), resolve_seed(rng)
 
     def run(i: int) -> tuple[float, float, float]:
         n, a, s, theta = (int(c[i]) for c in counts)
         if theta > min(a, s):
             return -math.inf, 0.0, 0.0
-        return simulation.rare_overlaps(n, a, s, theta, trials, stream(seed, "point", i))
+        return sampling.rare_overlaps(n, a, s, theta, trials, stream(seed, "point", i))
 
     with ThreadPoolExecutor(thread_count()) as pool:
         found = list(pool.map(run, range(len(counts[0]))))

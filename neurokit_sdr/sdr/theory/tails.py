@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neurokit_sdr.core.errors import ParameterError
-from neurokit_sdr.sdr import _exact as exact
-from neurokit_sdr.sdr import _overlap as kernel
-from neurokit_sdr.sdr._checks import as_floats, shown
+from neurokit_sdr.sdr.theory import exact
+from neurokit_sdr.sdr.theory import overlap as kernel
+from neurokit_sdr.sdr.theory.counts import as_floats, shown
 
 #: A union of more patterns takes seconds, and loses more than four of a float's digits.
 MOST_PATTERNS = 1_000_000

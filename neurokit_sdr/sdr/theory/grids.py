@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core.errors import ParameterError
-from neurokit_sdr.sdr import _checks as check
+from neurokit_sdr.sdr.theory import counts
 
 
 def tabulate(function: Callable[..., Any], **counts: Any) -> xr.Dataset:
@@ -115,6 +115,6 @@ def _active_cells(arguments: dict[str, Any]) -> xr.DataArray:
             f"Expected sparsity to be shares of the cells between 0 and 1, got {share.values!r}."
         )
     n = xr.DataArray(arguments["n"])
-    check.whole("n", n.values)
+    counts.whole("n", n.values)
     active = share * n
     return active.copy(data=np.rint(active.values).astype(np.int64))

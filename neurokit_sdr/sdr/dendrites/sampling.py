@@ -7,7 +7,7 @@ import math
 import numba
 import numpy as np
 
-from neurokit_sdr.sdr import _patterns as packed
+from neurokit_sdr.sdr import packed
 
 
 def superposed(

@@ -1,4 +1,4 @@
-"""Checks of counts: what is a whole number, and which of them fit together."""
+"""Counts: arrays of whole numbers of any size, and which of them fit together."""
 
 from __future__ import annotations
 
@@ -12,22 +12,6 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core.errors import ParameterError
-
-
-def one_whole(name: str, value: Any, *, low: int = 0) -> int:
-    """One whole number that is at least ``low``, as an int.
-
-    Raises
-    ------
-    ParameterError
-        If it is something else.
-    """
-    if isinstance(value, np.ndarray | xr.DataArray) and value.ndim == 0:
-        value = value.item()
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool | np.bool_)
-    if not whole or value < low:
-        raise ParameterError(f"Expected {name} to be a whole number >= {low}, got {value!r}.")
-    return int(value)
 
 
 def whole(name: str, value: Any, *, low: int = 0) -> np.ndarray:
@@ -177,17 +161,3 @@ def error_limit(name: str, value: Any) -> Fraction:
             f"where floats end), got {value!r}."
         )
     return Fraction(value) if isinstance(value, Fraction) else Fraction(float(value))
-
-
-def one_of(name: str, value: Any, words: tuple[str, ...]) -> str:
-    """One of a few words.
-
-    Raises
-    ------
-    ParameterError
-        If it is none of them.
-    """
-    if not isinstance(value, str) or value not in words:
-        options = ", ".join(map(repr, words))
-        raise ParameterError(f"Expected {name} to be one of {options}, got {value!r}.")
-    return value

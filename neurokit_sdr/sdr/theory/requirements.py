@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from neurokit_sdr.sdr import _checks as check
-from neurokit_sdr.sdr import _exact as exact
-from neurokit_sdr.sdr import _theory as tails
-from neurokit_sdr.sdr.theory import (
+from neurokit_sdr.core.arguments import check_choice
+from neurokit_sdr.sdr.theory import counts, exact, tails
+from neurokit_sdr.sdr.theory.probabilities import (
     NO_MORE_ACTIVE,
     NO_MORE_MOVED,
     NO_MORE_SYNAPSES,
@@ -60,11 +59,11 @@ def optimal_threshold(n: Any, a: Any, s: Any, v: Any, *, n_segments: Any = 1) ->
     >>> nks.sdr.optimal_threshold(n=[1000, 4000, 16_000], a=128, s=30, v=38)
     array([13, 10,  8])
     """
-    label, (n, a, s, v, d) = check.broadcast(n=n, a=a, s=s, v=v, n_segments=n_segments)
-    check.whole("s", s, low=1)
-    check.at_most("a", a, "n", n, NO_MORE_ACTIVE)
-    check.at_most("s", s, "a", a, SAMPLES)
-    check.at_most("v", v, "a", a, NO_MORE_MOVED)
+    label, (n, a, s, v, d) = counts.broadcast(n=n, a=a, s=s, v=v, n_segments=n_segments)
+    counts.whole("s", s, low=1)
+    counts.at_most("a", a, "n", n, NO_MORE_ACTIVE)
+    counts.at_most("s", s, "a", a, SAMPLES)
+    counts.at_most("v", v, "a", a, NO_MORE_MOVED)
     theta = np.arange(1, int(s.max(initial=1)) + 1)
     n, a, s, v, d, theta = np.broadcast_arrays(*(x[..., None] for x in (n, a, s, v, d)), theta)
     false = tails.at_least_one(tails.segment_tail(n, a, s, theta), d).log
@@ -117,12 +116,12 @@ def required_population(
     >>> nks.sdr.required_population(a=40, s=20, theta=10, max_error=1e-9, n_segments=[1, 500])
     array([ 922, 1737])
     """
-    check.one_of("union", union, UNIONS)
+    check_choice("union", union, UNIONS)
     label, limits, (a, s, theta, d, m) = _asked(
         max_error, a=a, s=s, theta=theta, n_segments=n_segments, n_patterns=n_patterns
     )
-    check.whole("theta", theta, low=1)
-    check.reachable(theta, s if union == "activity" else s * m)
+    counts.whole("theta", theta, low=1)
+    counts.reachable(theta, s if union == "activity" else s * m)
 
     def smallest(limit: Fraction, a: int, s: int, theta: int, d: int, m: int) -> int:
         return _smallest(lambda n: _at_most(limit, n, a, s, theta, d, m, union), max(a, s, 1), None)
@@ -159,8 +158,8 @@ def required_threshold(n: Any, a: Any, s: Any, max_error: Any, *, n_segments: An
     array([10,  6])
     """
     label, limits, (n, a, s, d) = _asked(max_error, n=n, a=a, s=s, n_segments=n_segments)
-    check.at_most("a", a, "n", n, NO_MORE_ACTIVE)
-    check.at_most("s", s, "n", n, NO_MORE_SYNAPSES)
+    counts.at_most("a", a, "n", n, NO_MORE_ACTIVE)
+    counts.at_most("s", s, "n", n, NO_MORE_SYNAPSES)
 
     def smallest(limit: Fraction, n: int, a: int, s: int, d: int) -> int:
         return _smallest(
@@ -198,8 +197,8 @@ def required_synapses(a: Any, theta: Any, v: Any, max_error: Any) -> Any:
     32
     """
     label, limits, (a, theta, v) = _asked(max_error, a=a, theta=theta, v=v)
-    check.at_most("v", v, "a", a, NO_MORE_MOVED)
-    check.at_most("theta", theta, "a - v", a - v, "too few active cells stay for this threshold")
+    counts.at_most("v", v, "a", a, NO_MORE_MOVED)
+    counts.at_most("theta", theta, "a - v", a - v, "too few active cells stay for this threshold")
 
     def smallest(limit: Fraction, a: int, theta: int, v: int) -> int:
         return _smallest(lambda s: _missed_at_most(limit, a, s, theta, v), theta, a)
@@ -238,9 +237,9 @@ def tolerated_activity(n: Any, s: Any, theta: Any, max_error: Any, *, n_segments
     label, limits, (n, s, theta, d) = _asked(
         max_error, n=n, s=s, theta=theta, n_segments=n_segments
     )
-    check.at_most("s", s, "n", n, NO_MORE_SYNAPSES)
-    check.whole("theta", theta, low=1)
-    check.reachable(theta, s)
+    counts.at_most("s", s, "n", n, NO_MORE_SYNAPSES)
+    counts.whole("theta", theta, low=1)
+    counts.reachable(theta, s)
 
     def largest(limit: Fraction, n: int, s: int, theta: int, d: int) -> int:
         return _largest(lambda a: _at_most(limit, n, a, s, theta, d, 1, "activity"), 0, n)
@@ -276,8 +275,8 @@ def tolerated_noise(a: Any, s: Any, theta: Any, max_error: Any) -> Any:
     array([48, 34, 22])
     """
     label, limits, (a, s, theta) = _asked(max_error, a=a, s=s, theta=theta)
-    check.at_most("s", s, "a", a, SAMPLES)
-    check.at_most("theta", theta, "s", s, "above it the segment misses its pattern without noise")
+    counts.at_most("s", s, "a", a, SAMPLES)
+    counts.at_most("theta", theta, "s", s, "above it the segment misses its pattern without noise")
 
     def largest(limit: Fraction, a: int, s: int, theta: int) -> int:
         return _largest(lambda v: _missed_at_most(limit, a, s, theta, v), 0, a)
@@ -325,16 +324,16 @@ def tolerated_patterns(
     >>> nks.sdr.tolerated_patterns(n=[1000, 4000], a=30, s=20, theta=10, max_error=1e-6)
     array([ 2, 11])
     """
-    check.one_of("union", union, UNIONS)
+    check_choice("union", union, UNIONS)
     label, limits, (n, a, s, theta, d) = _asked(
         max_error, n=n, a=a, s=s, theta=theta, n_segments=n_segments
     )
     for name, count in (("a", a), ("s", s), ("theta", theta), ("n_segments", d)):
-        check.whole(name, count, low=1)
-    check.at_most("a", a, "n", n, NO_MORE_ACTIVE)
-    check.at_most("s", s, "n", n, NO_MORE_SYNAPSES)
+        counts.whole(name, count, low=1)
+    counts.at_most("a", a, "n", n, NO_MORE_ACTIVE)
+    counts.at_most("s", s, "n", n, NO_MORE_SYNAPSES)
     name, most = ("s", s) if union == "activity" else ("a", a)
-    check.at_most("theta", theta, name, most, "however many patterns, it is never reached")
+    counts.at_most("theta", theta, name, most, "however many patterns, it is never reached")
 
     def largest(limit: Fraction, n: int, a: int, s: int, theta: int, d: int) -> int:
         return _largest(lambda m: _at_most(limit, n, a, s, theta, d, m, union), 0, None)
@@ -347,25 +346,25 @@ _TIE = 1e-11
 
 
 def _asked(
-    max_error: Any, **counts: Any
+    max_error: Any, **given: Any
 ) -> tuple[Callable[[np.ndarray], Any], list[Fraction], list[np.ndarray]]:
     """Counts broadcast with the errors allowed, these as a flat list."""
     errors = np.asarray(max_error, dtype=object)
-    known = [check.error_limit("max_error", value) for value in errors.ravel().tolist()]
+    known = [counts.error_limit("max_error", value) for value in errors.ravel().tolist()]
     # Positions broadcast like the errors themselves, and are whole numbers.
     place: Any = np.arange(len(known)).reshape(errors.shape)
     if isinstance(max_error, xr.DataArray):
         place = max_error.copy(data=place)
-    label, (*arrays, index) = check.broadcast(**counts, max_error=place)
+    label, (*arrays, index) = counts.broadcast(**given, max_error=place)
     return label, [known[i] for i in index.ravel()], arrays
 
 
-def _each(answer: Callable[..., int], limits: list[Fraction], *counts: np.ndarray) -> np.ndarray:
+def _each(answer: Callable[..., int], limits: list[Fraction], *arrays: np.ndarray) -> np.ndarray:
     """One answer for each limit and its counts."""
-    points = zip(limits, *(c.ravel().tolist() for c in counts), strict=True)
+    points = zip(limits, *(a.ravel().tolist() for a in arrays), strict=True)
     found = [answer(*point) for point in points]
     kind = np.int64 if max(found, default=0) < 2**63 else object
-    return np.array(found, dtype=kind).reshape(counts[0].shape)
+    return np.array(found, dtype=kind).reshape(arrays[0].shape)
 
 
 def _decide(log: float, limit: Fraction, ratio: Callable[[], exact.Ratio]) -> bool:
@@ -381,8 +380,8 @@ def _at_most(
 ) -> bool:
     """Whether a neuron's false positives, of M superposed patterns, are at most the limit."""
     marked, drawn = (s, a) if union == "activity" else (a, s)
-    counts = [check.whole("", [x]) for x in (n, marked, drawn, m, theta)]
-    tail = tails.at_least_one(tails.covered_tail(*counts), d)
+    asked = [counts.whole("", [x]) for x in (n, marked, drawn, m, theta)]
+    tail = tails.at_least_one(tails.covered_tail(*asked), d)
 
     def ratio() -> exact.Ratio:
         return exact.at_least_one(exact.covered_tail(n, marked, drawn, m, theta), d)
@@ -392,7 +391,7 @@ def _at_most(
 
 def _missed_at_most(limit: Fraction, a: int, s: int, theta: int, v: int) -> bool:
     """Whether false negatives are at most the limit."""
-    tail = tails.missed_tail(*(check.whole("", [x]) for x in (a, s, theta, v)))
+    tail = tails.missed_tail(*(counts.whole("", [x]) for x in (a, s, theta, v)))
     lost = max(s - theta + 1, 0)
     return _decide(float(tail.log[0]), limit, lambda: exact.overlap_tail(a, v, s, lost))
 

@@ -89,3 +89,37 @@ def frame_coords(data: xr.Dataset) -> dict[Any, xr.DataArray]:
         for name, array in data.coords.items()
         if array.dims and set(array.dims) <= {"item", "time"}
     }
+
+
+def refuse_silence(frames: Frames) -> None:
+    """Raise where there is nothing to store."""
+    if not frames.pattern.any():
+        raise SchemaError(
+            "Expected patterns with active cells to store, got none that is active: lower the "
+            "threshold they were encoded with."
+        )
+
+
+def as_items(pattern: np.ndarray) -> Frames:
+    """Patterns of shape (frame, cell) as items of one frame."""
+    number = len(pattern)
+    return Frames(pattern, np.ones(number, bool), ("item",), (number,), np.arange(number))
+
+
+def prolonged(frames: Frames, more: int) -> tuple[Frames, np.ndarray]:
+    """Every episode with frames without input behind it, and which frames have input."""
+    ends = np.append(np.flatnonzero(frames.starts)[1:], len(frames.pattern))
+    gap = np.repeat(ends, more)
+    pattern = np.insert(frames.pattern, gap, 0, axis=0)
+    driven = np.insert(np.ones(len(frames.pattern), bool), gap, False)
+    starts = np.insert(frames.starts, gap, False)
+    if frames.dims == ("time",):
+        shape: tuple[int, ...] = (len(pattern),)
+        place = np.arange(len(pattern))
+        return Frames(pattern, starts, frames.dims, shape, place), driven
+    length = frames.shape[1] if len(frames.shape) == 2 else 1
+    first = np.flatnonzero(starts)
+    within = np.arange(len(pattern)) - np.repeat(first, np.diff(np.append(first, len(pattern))))
+    item = np.repeat(frames.item[frames.starts], np.diff(np.append(first, len(pattern))))
+    shape = (frames.shape[0], length + more)
+    return Frames(pattern, starts, ("item", "time"), shape, item * shape[1] + within), driven

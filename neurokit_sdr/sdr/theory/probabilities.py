@@ -25,10 +25,9 @@ from typing import Any
 
 import numpy as np
 
-from neurokit_sdr.sdr import _checks as check
-from neurokit_sdr.sdr import _exact as exact
-from neurokit_sdr.sdr import _theory as tails
-from neurokit_sdr.sdr._theory import Tail
+from neurokit_sdr.core.arguments import check_choice
+from neurokit_sdr.sdr.theory import counts, exact, tails
+from neurokit_sdr.sdr.theory.tails import Tail
 
 NO_MORE_ACTIVE = "no more cells can be active than there are"
 NO_MORE_SYNAPSES = "a segment has one synapse with a cell"
@@ -69,9 +68,9 @@ def overlap_count(n: Any, a: Any, s: Any, b: Any, *, log: bool = False) -> Any:
     >>> nks.sdr.overlap_count(n=1024, a=4, s=4, b=2)
     3118140
     """
-    label, (n, a, s, b) = check.broadcast(n=n, a=a, s=s, b=b)
-    check.at_most("a", a, "n", n, NO_MORE_ACTIVE)
-    check.at_most("s", s, "n", n, NO_MORE_SYNAPSES)
+    label, (n, a, s, b) = counts.broadcast(n=n, a=a, s=s, b=b)
+    counts.at_most("a", a, "n", n, NO_MORE_ACTIVE)
+    counts.at_most("s", s, "n", n, NO_MORE_SYNAPSES)
 
     def one(n: int, a: int, s: int, b: int) -> int:
         # b above a is an overlap that no pattern has.
@@ -110,8 +109,8 @@ def capacity(n: Any, a: Any, *, log: bool = False) -> Any:
     >>> round(nks.sdr.capacity(n=2048, a=40, log=True), 6)
     194.280788
     """
-    label, (n, a) = check.broadcast(n=n, a=a)
-    check.at_most("a", a, "n", n, NO_MORE_ACTIVE)
+    label, (n, a) = counts.broadcast(n=n, a=a)
+    counts.at_most("a", a, "n", n, NO_MORE_ACTIVE)
     return label(tails.log_binomial(n, a) if log else _integers(math.comb, log, n, a))
 
 
@@ -186,10 +185,10 @@ def false_negative_probability(a: Any, s: Any, theta: Any, v: Any, *, log: bool 
     >>> [f"{value:.4g}" for value in p]
     ['0.0007354', '0.0717', '0.5825']
     """
-    label, (a, s, theta, v) = check.broadcast(a=a, s=s, theta=theta, v=v)
-    check.at_most("s", s, "a", a, SAMPLES)
-    check.at_most("v", v, "a", a, NO_MORE_MOVED)
-    check.reachable(theta, s)
+    label, (a, s, theta, v) = counts.broadcast(a=a, s=s, theta=theta, v=v)
+    counts.at_most("s", s, "a", a, SAMPLES)
+    counts.at_most("v", v, "a", a, NO_MORE_MOVED)
+    counts.reachable(theta, s)
     return label(_pick(tails.missed_tail(a, s, theta, v), log))
 
 
@@ -219,8 +218,8 @@ def union_size(n: Any, a: Any, n_patterns: Any) -> Any:
     >>> nks.sdr.union_size(n=2048, a=40, n_patterns=[1, 10, 50])
     array([  40.        ,  366.61366303, 1284.13297821])
     """
-    label, (n, a, m) = check.broadcast(n=n, a=a, n_patterns=n_patterns)
-    check.at_most("a", a, "n", n, NO_MORE_ACTIVE)
+    label, (n, a, m) = counts.broadcast(n=n, a=a, n_patterns=n_patterns)
+    counts.at_most("a", a, "n", n, NO_MORE_ACTIVE)
     return label(tails.union_size(n, a, m))
 
 
@@ -290,13 +289,13 @@ def union_false_positive_probability(
     substituted  0.01857
     rounded      0.01879
     """
-    check.one_of("union", union, UNIONS)
-    check.one_of("method", method, UNION_METHODS)
-    label, (n, a, s, theta, m) = check.broadcast(n=n, a=a, s=s, theta=theta, n_patterns=n_patterns)
-    check.at_most("a", a, "n", n, NO_MORE_ACTIVE)
-    check.at_most("s", s, "n", n, NO_MORE_SYNAPSES)
+    check_choice("union", union, UNIONS)
+    check_choice("method", method, UNION_METHODS)
+    label, (n, a, s, theta, m) = counts.broadcast(n=n, a=a, s=s, theta=theta, n_patterns=n_patterns)
+    counts.at_most("a", a, "n", n, NO_MORE_ACTIVE)
+    counts.at_most("s", s, "n", n, NO_MORE_SYNAPSES)
     most, name = (s, "s") if union == "activity" else (s * m, "s * n_patterns")
-    check.reachable(theta, most, name)
+    counts.reachable(theta, most, name)
     # Both unions are one question: how many of some cells are covered by M random sets.
     marked, drawn = (s, a) if union == "activity" else (a, s)
     return label(_pick(tails.union_tail(n, marked, drawn, theta, m, method), log))
@@ -347,12 +346,12 @@ def list_false_positive_probability(
     >>> round(p, 6)
     0.134728
     """
-    check.one_of("method", method, ("independent", "bound"))
+    check_choice("method", method, ("independent", "bound"))
     label, (n, a, s, theta, m) = _segment(n=n, a=a, s=s, theta=theta, n_patterns=n_patterns)
     one = tails.segment_tail(n, a, s, theta)
     if method == "independent":
         return label(_pick(tails.at_least_one(one, m), log))
-    many = check.as_floats("n_patterns", m)
+    many = counts.as_floats("n_patterns", m)
     with np.errstate(divide="ignore"):
         bound = np.minimum(0.0, np.log(many) + one.log)
     return label(bound if log else np.minimum(1.0, many * one.probability))
@@ -432,21 +431,21 @@ def sequence_memory_similarity(n: Any, a: Any, s: Any, theta: Any, n_transitions
     """
     label, (n, a, s, theta, m) = _segment(n=n, a=a, s=s, theta=theta, n_transitions=n_transitions)
     one = tails.segment_tail(n, a, s, theta)
-    a, n = check.as_floats("a", a), check.as_floats("n", n)
+    a, n = counts.as_floats("a", a), counts.as_floats("n", n)
     with np.errstate(invalid="ignore", divide="ignore"):
-        per_cell = np.where(a == 0, 0.0, check.as_floats("n_transitions", m) * a / n)
+        per_cell = np.where(a == 0, 0.0, counts.as_floats("n_transitions", m) * a / n)
         q = tails.at_least_one(one, per_cell).probability
         # Without any active cell there is nothing to predict, and nothing to miss.
         return label(np.where(a == 0, 1.0, a / (a + q * (n - a))))
 
 
-def _segment(**counts: Any) -> tuple[Callable[[np.ndarray], Any], list[np.ndarray]]:
+def _segment(**given: Any) -> tuple[Callable[[np.ndarray], Any], list[np.ndarray]]:
     """The arguments of one segment, checked and broadcast."""
-    label, arrays = check.broadcast(**counts)
+    label, arrays = counts.broadcast(**given)
     n, a, s, theta = arrays[:4]
-    check.at_most("a", a, "n", n, NO_MORE_ACTIVE)
-    check.at_most("s", s, "n", n, NO_MORE_SYNAPSES)
-    check.reachable(theta, s)
+    counts.at_most("a", a, "n", n, NO_MORE_ACTIVE)
+    counts.at_most("s", s, "n", n, NO_MORE_SYNAPSES)
+    counts.reachable(theta, s)
     return label, arrays
 
 
