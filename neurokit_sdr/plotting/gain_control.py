@@ -75,12 +75,8 @@ def response_extremes(effects: xr.Dataset, *, axes: np.ndarray | None = None) ->
         axes = np.asarray(made)
     flat = given_axes(axes, 2)
     hint = "pass what nks.analysis.response_extremes returns"
-    _against_distance(
-        effects, "maximum_ratio", hint, 1.0, "maximum, adapted / control", flat[0]
-    )
-    _against_distance(
-        effects, "minimum_change", hint, 0.0, "change of minimum / height", flat[1]
-    )
+    _against_distance(effects, "maximum_ratio", hint, 1.0, "maximum, adapted / control", flat[0])
+    _against_distance(effects, "minimum_change", hint, 0.0, "change of minimum / height", flat[1])
     return flat
 
 

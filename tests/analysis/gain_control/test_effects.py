@@ -116,6 +116,35 @@ def test_adaptation_saves_activity_and_the_inverse_decoder_errs_without_it_nowhe
     np.testing.assert_allclose(found["activity"].sel(gains="adapted"), settled["activity"])
 
 
+def test_the_documented_regime_shows_all_effects_together():
+    circuit = nks.analysis.gain_circuit(
+        60, 120, tuning_width=11.0, baseline=0.4, recurrence=0.4, width=70.0, alpha=1.5, gamma=0.1
+    )
+    model = nks.analysis.RecurrentGainControl.from_parameters(circuit)
+    p = nks.analysis.adaptor_ensemble(circuit["stimulus"], probability=0.4, spread=1)
+    data = model.simulate(1, probability=p)
+    extremes = nks.analysis.response_extremes(data).isel(session=0)
+    gain = data["gain_truth"].sel(condition="adapted")
+    # What the class's text says, to the digits that it gives.
+    assert float(gain.sel(unit=30)) == pytest.approx(0.47, abs=5e-3)
+    assert float(extremes["maximum_ratio"].sel(unit=30)) == pytest.approx(0.57, abs=5e-3)
+    assert float(extremes["maximum_ratio"].sel(unit=0)) == pytest.approx(1.20, abs=5e-3)
+    assert float(extremes["minimum_change"].sel(unit=30)) == pytest.approx(-0.17, abs=5e-3)
+    shift = nks.analysis.preferred_shift(data)["shift"]
+    assert float(shift.max()) == pytest.approx(1.9, abs=0.06)
+    assert float(shift.min()) > -1e-6
+    found = nks.analysis.decorrelation(data).isel(session=0)
+    for name, before, after in (
+        ("mean_correlation", 0.347, 0.341),
+        ("mean_covariance", 0.298, 0.287),
+    ):
+        assert float(found[name].sel(case="unadapted")) == pytest.approx(before, abs=5e-4)
+        assert float(found[name].sel(case="adapted")) == pytest.approx(after, abs=5e-4)
+    variation = nks.analysis.response_flatness(data)["variation"].isel(session=0)
+    assert float(variation.sel(case="unadapted")) == pytest.approx(0.12, abs=5e-3)
+    assert float(variation.sel(case="adapted")) == pytest.approx(0.06, abs=5e-3)
+
+
 def test_gains_adapt_and_go_back(seed):
     model = circuit()
     p = nks.analysis.adaptor_ensemble(model.result_["stimulus"], probability=0.5)
