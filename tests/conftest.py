@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+#: A package of its own: its test puts it where it can be imported.
+collect_ignore = ["example_package"]
+
 
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
