@@ -17,6 +17,7 @@ def pytest_configure(config: pytest.Config) -> None:
         for code in stale(Path(nks.__file__).parent):
             code.unlink(missing_ok=True)
 
+
 #: A package of its own: its test puts it where it can be imported.
 collect_ignore = ["example_package"]
 
