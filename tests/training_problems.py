@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from neurokit_sdr.core.seeding import stream
 from neurokit_sdr.engines.training import train as training
 from neurokit_sdr.engines.training.optimiser import Group
 from neurokit_sdr.engines.training.plan import Settings
+from neurokit_sdr.engines.training.rows import Gathered
 from neurokit_sdr.engines.training.schedules import Schedule
 from neurokit_sdr.engines.training.train import train
 
@@ -145,3 +147,45 @@ def printed():
     trained = long_fit(LONG._replace(n_epochs=4))
     history = {name: values.tolist() for name, values in trained.history.items()}
     print(json.dumps([len(jax.devices()), trained.n_traces, history]))
+
+
+# ---------------------------------------------------------------- windows of a recording on disk
+
+N_WINDOWS, WINDOW, N_UNITS = 1_000_000, 50, 32
+
+
+def make_recording(path: str) -> None:
+    """Units that fire by chance, but for the first: at rate exp(x - 1), x the second a bin ago."""
+    rng = stream(0, "recording")
+    shape = (N_WINDOWS + WINDOW - 1, N_UNITS)
+    recording = np.memmap(path, np.uint8, "w+", shape=shape)
+    recording[:] = rng.integers(5, size=shape, dtype=np.uint8) == 0
+    before = np.concatenate([[0], recording[:-1, 1]])
+    recording[:, 0] = rng.poisson(np.exp(before - 1.0))
+    recording.flush()
+
+
+def windows(recording: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Some of the overlapping windows of a recording (bin, unit)."""
+    return {"window": recording[rows[:, None] + np.arange(WINDOW)]}
+
+
+def next_count(model, batch, key, schedules, training):
+    """Negative Poisson log likelihood of the first unit's last count, given the bin before."""
+    window = batch["window"].astype(jnp.float32)
+    log_rate = window[:, -2] @ model.weight[:, 0] + model.bias[0]
+    value = jnp.exp(log_rate) - window[:, -1, 0] * log_rate
+    weight = batch["trial_weight"]
+    return (weight * value).sum() / weight.sum(), {"rows": weight.sum()}
+
+
+def train_on_windows(path: str) -> None:
+    """Print what came of one pass over a million windows, and the most memory in MB."""
+    recording = np.memmap(path, np.uint8, "r", shape=(N_WINDOWS + WINDOW - 1, N_UNITS))
+    data = Gathered(recording, N_WINDOWS, windows)
+    settings = Settings(1, 500, Group(Schedule(0.02, "cosine")), average=0.99)
+    trained = fit(data, settings, model=Line(N_UNITS), loss=next_count)
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+    weight = np.append(trained.best.weight[:, 0], trained.best.bias).tolist()
+    print(json.dumps([peak, weight, trained.history["rows"].tolist(), trained.status]))

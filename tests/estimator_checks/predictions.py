@@ -46,6 +46,47 @@ def check_prediction_is_labelled_like_the_input(estimator: Estimator, make_data:
     xr.testing.assert_identical(predicted, estimator.predict(data))
 
 
+def three_trials(make_data: MakeData) -> xr.Dataset:
+    """Trials of three lengths."""
+    data = [example(make_data, number) for number in range(3)]
+    if "trial" in data[0].dims:
+        return data[0]
+    together = xr.concat(data, "trial", coords="minimal", compat="override", join="override")
+    n_bins = together.sizes["time"]
+    lengths = [n_bins - n_bins // 3, n_bins, n_bins - n_bins // 4]
+    return together.assign(trial_length=("trial", lengths, {"units": "1"}))
+
+
+def check_prediction_of_a_trial_stands_alone(estimator: Estimator, make_data: MakeData) -> None:
+    if kind_of(example(make_data)) != "counts":
+        return
+    data = three_trials(make_data)
+    predicted = fit(estimator, data).predict(data)
+    order = np.arange(data.sizes["trial"])[::-1]
+    others = {"reversed": (order, estimator.predict(data.isel(trial=order)))}
+    one = data.isel(trial=[0])
+    others["alone"] = [0], estimator.predict(one)
+    if "trial_length" in data:
+        ended = one.isel(time=slice(int(one["trial_length"][0])))
+        others["alone and to its end"] = [0], estimator.predict(ended)
+    # A thousand roundings one after another in single precision, which networks work in.
+    rounding = 1000 * float(np.finfo(np.float32).eps)
+    for case, (trials, other) in others.items():
+        for name, expected in predicted.data_vars.items():
+            if "trial" not in expected.dims:
+                continue
+            expected = expected.isel(trial=trials).isel(
+                {d: slice(n) for d, n in other[name].sizes.items() if d != "trial"}
+            )
+            np.testing.assert_allclose(
+                other[name].astype(float),
+                expected.astype(float),
+                rtol=rounding,
+                atol=rounding * float(abs(expected.astype(float)).max()),
+                err_msg=f"{case}: {name}",
+            )
+
+
 def check_score_is_higher_for_real_than_for_shuffled_data(
     estimator: Estimator, make_data: MakeData
 ) -> None:

@@ -162,6 +162,23 @@ def test_predictions_are_the_same_bits_whatever_lies_in_what_they_may_not_read(f
         np.testing.assert_array_equal(known, np.arange(N_BINS) < length)
 
 
+def test_a_trial_is_said_the_same_of_in_any_company(fitted, seed):
+    """Where a trial stands, and what stands beside it, moves its draws by rounding alone."""
+    data = recording(seed)
+    six = [data.isel(trial=np.roll(np.arange(N_TRIALS), shift)) for shift in range(6)]
+    many = xr.concat(six, "trial", coords="minimal", compat="override", join="override")
+    calls = (fitted.predict, lambda d: fitted.forecast(d, 2, n_draws=3, rng=seed))
+    for call in calls:
+        few, all_ = call(data), call(many)
+        for name in ("expected_count", "expected_count_low", "expected_count_high"):
+            for shift in range(6):
+                said = all_[name][shift * N_TRIALS : (shift + 1) * N_TRIALS]
+                expected = few[name].values[np.roll(np.arange(N_TRIALS), shift)]
+                np.testing.assert_allclose(said, expected, rtol=1000 * EPS, err_msg=name)
+    # The same draws stand for trials that are alike; others have their own.
+    assert fitted.predict(data)["expected_count_low"].std("trial").min() > 0
+
+
 def test_counts_hidden_by_observed_are_not_read(fitted, seed):
     data = recording(seed)
     gap = np.zeros((N_TRIALS, N_BINS), dtype=bool)

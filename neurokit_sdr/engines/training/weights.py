@@ -37,7 +37,7 @@ def to_flat(model: Any) -> tuple[np.ndarray, str]:
     Returns
     -------
     vector : numpy.ndarray
-        float32, one entry per weight.
+        One entry per weight, float32, or float64 where one of them is.
     layout : str
         JSON ``{name: [start, shape]}`` in the order of the vector.
     """
@@ -46,7 +46,7 @@ def to_flat(model: Any) -> tuple[np.ndarray, str]:
     for name, leaf in zip(names, leaves, strict=True):
         layout[name] = [start, list(leaf.shape)]
         start += leaf.size
-    flat = [np.asarray(leaf, dtype=np.float32).ravel() for leaf in leaves]
+    flat = [np.asarray(leaf).ravel() for leaf in leaves]
     return np.concatenate([np.empty(0, np.float32), *flat]), json.dumps(layout)
 
 
