@@ -87,6 +87,18 @@ def covariance(response: np.ndarray, probability: np.ndarray) -> np.ndarray:
     return (response * probability) @ response.T - np.outer(mean, mean)
 
 
+def shares(settings: list[dict[str, float | str]], effect: np.ndarray, name: str) -> np.ndarray:
+    """Share of the settings that show an effect, (level of an axis, strength of recurrence)."""
+    level = np.array([str(s[name]) for s in settings])
+    strength = np.array([s["recurrence"] for s in settings])
+    return np.array(
+        [
+            [effect[(level == str(v)) & (strength == w)].mean() for w in GRID["recurrence"]]
+            for v in GRID[name]
+        ]
+    )
+
+
 def main() -> None:
     """Run the grid, print the counts, write JSON and the map."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -127,31 +139,22 @@ def draw(settings: list[dict[str, float | str]], table: np.ndarray, path: Path) 
             len(others), len(columns), figsize=(1.9 * len(columns), 1.3 * len(others)),
             sharex=True, layout="constrained",
         )  # fmt: skip
-        for row, name in zip(axes, others, strict=True):
-            for ax, effect, column in zip(row, columns, values.T, strict=True):
-                share = [
-                    [
-                        np.mean([
-                            v for s, v in zip(settings, column, strict=True)
-                            if s[name] == level and s["recurrence"] == strength
-                        ])
-                        for strength in GRID["recurrence"]
-                    ]
-                    for level in GRID[name]
-                ]  # fmt: skip
-                top = 1.0 if effect != "all" else max(0.05, float(np.max(share)))
+        for i, name in enumerate(others):
+            for j, effect in enumerate(columns):
+                ax, share = axes[i, j], shares(settings, values[:, j], name)
+                top = 1.0 if effect != "all" else max(0.05, float(share.max()))
                 image = ax.imshow(share, vmin=0, vmax=top, cmap="viridis", aspect="auto")
                 ax.set_yticks(range(len(GRID[name])), [str(v) for v in GRID[name]])
-                ax.set_xticks(
-                    range(len(GRID["recurrence"])), [f"{v:g}" for v in GRID["recurrence"]]
-                )
-                if row is axes[0]:
+                strengths = GRID["recurrence"]
+                ax.set_xticks(range(len(strengths)), [f"{v:g}" for v in strengths], rotation=90)
+                if i == 0:
                     ax.set_title(effect)
-                if ax is row[0]:
+                if j == 0:
                     ax.set_ylabel(name)
-                if row is axes[-1]:
+                if i == len(others) - 1:
                     ax.set_xlabel("recurrence")
-            figure.colorbar(image, ax=row[-1], label="share")
+                if effect in ("maximum", "all"):
+                    figure.colorbar(image, ax=ax, label="share")
         figure.savefig(path, dpi=120)
 
 
