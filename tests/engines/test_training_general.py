@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 
 import equinox as eqx
 import jax
@@ -20,9 +22,11 @@ from training_problems import (
     Line,
     bits,
     fit,
+    five_folds,
     line_data,
     make_recording,
     noisy,
+    squared_error,
     start,
     train_on_windows,
 )
@@ -32,6 +36,7 @@ from neurokit_sdr.core.errors import ParameterError, TrainingError
 from neurokit_sdr.core.seeding import stream
 from neurokit_sdr.engines.training import rows
 from neurokit_sdr.engines.training import train as training
+from neurokit_sdr.engines.training.memory import KEPT
 from neurokit_sdr.engines.training.optimiser import Adam, Group
 from neurokit_sdr.engines.training.plan import Settings
 from neurokit_sdr.engines.training.rows import Gathered
@@ -320,3 +325,37 @@ def test_a_million_windows_of_a_recording_on_disk_train_in_little_memory(tmp_pat
     assert np.abs(np.array(weight)[:-1] - truth[:-1]).max() < 5 * error
     # The bias takes up what all 32 weights are off by, times their mean.
     assert abs(weight[-1] + 1) < 5 * error * np.sqrt(1 + N_UNITS * 0.04)
+
+
+# ---------------------------------------------------------------- memory
+
+
+class Weighed:
+    """A loss that nobody else holds."""
+
+    def __call__(self, model, batch, key, schedules, training):
+        return squared_error(model, batch, key, schedules, training)
+
+
+def test_compiled_code_of_other_trainings_is_dropped():
+    quick = PLAIN._replace(n_epochs=1)
+    losses = [Weighed() for _ in range(2 * KEPT)]
+    alive = [weakref.ref(loss) for loss in losses]
+    while losses:
+        loss = losses.pop()
+        fit(line_data(0), quick, loss=loss)
+        assert fit(line_data(1), quick, loss=loss).n_traces == 0
+    del loss
+    gc.collect()
+    assert sum(ref() is not None for ref in alive) <= KEPT
+
+
+@pytest.mark.slow
+def test_five_folds_of_other_sizes_do_not_pile_up():
+    """They grew from 1,150 to 1,840 MB."""
+    child = start(five_folds)
+    megabytes = json.loads(child.communicate(timeout=600)[0])
+    assert len(megabytes) == 5
+    # Three sizes are kept compiled; the fourth makes room.
+    assert megabytes[4] < megabytes[2]
+    assert max(megabytes) < 1.6 * megabytes[0]
