@@ -31,7 +31,8 @@ class Geweke(NamedTuple):
     Attributes
     ----------
     z
-        Difference of the two ways' means of each measure over its standard error, by name.
+        Difference of the two ways' means of each measure over its standard error, by name, but for
+        measures that never change within a chain.
     threshold
         The largest |z| that chance explains, by Bonferroni over the measures.
     """
@@ -95,6 +96,10 @@ def geweke(
     names = list(independent[0])
     second = np.array([[[turn[name] for name in names] for turn in steps] for steps in successive])
     first = np.array([[draw[name] for name in names] for draw in independent])
+    # What the kernel leaves alone tells nothing of it.
+    moves = np.ptp(second, axis=1).any(axis=0)
+    names = [name for name, moved in zip(names, moves, strict=True) if moved]
+    first, second = first[:, moves], second[:, :, moves]
     ess = ess_mean(second)
     short = {name: float(n) for name, n in zip(names, ess, strict=True) if not n >= LEAST_ESS}
     assert not short, f"too few effective draws to judge, take more chains or steps: {short}"

@@ -284,9 +284,9 @@ def test_views_are_copied_and_nothing_else():
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"n_draws": 0}, "n_draws as a whole number of at least 1"),
+        ({"n_draws": 0}, "n_draws to be a whole number >= 1"),
         ({"n_draws": 2.5}, "n_draws"),
-        ({"n_burn_in": -1}, "n_burn_in as a whole number of at least 0"),
+        ({"n_burn_in": -1}, "n_burn_in to be a whole number >= 0"),
         ({"thinning": True}, "thinning"),
         ({"initial_states": []}, "one initial state per chain"),
         ({"initial_states": [["a", "list"]]}, "a chain as an array, a number"),

@@ -22,6 +22,7 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core import interrupts
+from neurokit_sdr.core.arguments import check_whole
 from neurokit_sdr.core.errors import ParameterError
 from neurokit_sdr.core.parallel import map_tasks
 from neurokit_sdr.engines.chains import states
@@ -118,8 +119,11 @@ def run_chains(
     >>> dict(draws.sizes), round(float(draws["x"].std()), 1)
     ({'chain': 2, 'draw': 500}, 1.0)
     """
-    _check(initial_states, n_draws, n_burn_in, thinning)
-    n_draws, n_burn_in, thinning = int(n_draws), int(n_burn_in), int(thinning)
+    n_draws = check_whole("n_draws", n_draws, 1)
+    n_burn_in = check_whole("n_burn_in", n_burn_in)
+    thinning = check_whole("thinning", thinning, 1)
+    if not len(initial_states):
+        raise ParameterError("Expected one initial state per chain, got none: give at least one.")
     whose = {
         "identity": dict(identity or {}),
         "seed": seed,
@@ -176,18 +180,6 @@ def remove_checkpoint(checkpoint: str | os.PathLike[str] | None) -> None:
         path.unlink()
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
-
-
-def _check(initial_states: Sequence[Any], n_draws: int, n_burn_in: int, thinning: int) -> None:
-    lengths = (("n_draws", n_draws, 1), ("n_burn_in", n_burn_in, 0), ("thinning", thinning, 1))
-    for name, value, least in lengths:
-        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        if not whole or value < least:
-            raise ParameterError(
-                f"Expected {name} as a whole number of at least {least}, got {value!r}."
-            )
-    if not len(initial_states):
-        raise ParameterError("Expected one initial state per chain, got none: give at least one.")
 
 
 def _labelled(chains: Sequence[ChainDraws], dims: Mapping[str, Sequence[str]]) -> xr.Dataset:

@@ -1,0 +1,1 @@
+"""Bayesian bi-clustering of neurons and time: a sampler of pure kernels."""
