@@ -13,9 +13,9 @@ from scipy.special import gammaln, xlogy
 
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.arguments import check_choice
-from neurokit_sdr.core.errors import ConvergenceWarning, ParameterError, SchemaError
+from neurokit_sdr.core.errors import ConvergenceWarning, ParameterError, SchemaError, warn
 from neurokit_sdr.core.estimator import Estimator
-from neurokit_sdr.core.parallel import map_tasks
+from neurokit_sdr.core.parallel import TasksInterrupted, map_tasks
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
 from neurokit_sdr.engines.poisson.score import SMALLEST_EXPECTATION
 from neurokit_sdr.validation import metrics
@@ -23,6 +23,9 @@ from neurokit_sdr.validation.splits import Split
 
 MEASURES = ("bits_per_spike", "co_bits_per_spike", "score")
 NULLS = ("training_mean", "test_mean")
+
+#: How the status of a fit begins that Ctrl-C ended.
+INTERRUPTED = "interrupted"
 
 
 class Measure(NamedTuple):
@@ -89,6 +92,12 @@ def cross_validate(
         (there both nulls are the same), with their ``units``; ``status(model, fold)``. attrs
         ``measure`` and ``null`` say what all numbers are.
 
+    Warns
+    -----
+    ConvergenceWarning
+        If Ctrl-C ended it: the table holds what was finished, NaN and the status "interrupted"
+        elsewhere. Where nothing was, it is a KeyboardInterrupt.
+
     Raises
     ------
     ParameterError
@@ -113,9 +122,23 @@ def cross_validate(
         for name, model in models.items()
         for number, fold in enumerate(folds)
     ]
-    outcomes = map_tasks(
-        _fit_and_score, tasks, executor=executor, description="models x folds", progress=progress
-    )
+    try:
+        outcomes = map_tasks(
+            _fit_and_score,
+            tasks,
+            executor=executor,
+            description="models x folds",
+            progress=progress,
+        )
+    except TasksInterrupted as interrupted:
+        if len(interrupted.missing) == len(tasks):
+            raise
+        outcomes = [(np.nan, np.nan, INTERRUPTED) if o is None else o for o in interrupted.results]
+        warn(
+            f"cross_validate: {interrupted}: their scores are NaN; call it again with the same rng "
+            f"for all of them.",
+            ConvergenceWarning,
+        )
     shape = (len(models), len(folds))
     dims = ("model", "fold")
     units = {"units": "bits per spike"} if one.null else {}
@@ -187,6 +210,8 @@ def _fit_and_score(task: tuple[Estimator, Split, int, Measure]) -> tuple[float, 
         warnings.simplefilter("ignore", ConvergenceWarning)
         fitted.fit(fold.train, rng=seed, progress=False)
     status = str(fitted.result_.attrs["status"])
+    if status.startswith(INTERRUPTED):
+        raise KeyboardInterrupt  # the best so far of one is no match for the others
     values = [
         _value(fitted, seen, truth, fold.train, measure)
         for seen, truth in ((fold.test, fold.truth), (fold.train, fold.train))

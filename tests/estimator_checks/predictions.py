@@ -16,6 +16,7 @@ from estimator_checks.tools import (
     kind_of,
     main_variable,
     raises,
+    samples_dim,
     simulate,
     unit_dim,
 )
@@ -28,7 +29,7 @@ from neurokit_sdr.core.estimator import Estimator
 
 def check_prediction_is_labelled_like_the_input(estimator: Estimator, make_data: MakeData) -> None:
     data = example(make_data)
-    samples = type(estimator).tags.samples
+    samples = samples_dim(estimator)
     size = data.sizes[samples]
     later = {
         "phase": (samples, np.linspace(0, 1, size), {"units": "1"}),
@@ -38,7 +39,7 @@ def check_prediction_is_labelled_like_the_input(estimator: Estimator, make_data:
     predicted = fit(estimator, data).predict(data)
     for name in (samples, "phase"):
         xr.testing.assert_identical(predicted[name].variable, data[name].variable)
-    dims = [d for d in data[main_variable(data)].dims if d in ("trial", samples)]
+    dims = [d for d in data[main_variable(estimator)].dims if d in ("trial", samples)]
     for name, variable in predicted.data_vars.items():
         if samples in variable.dims:
             assert [d for d in variable.dims if d in ("trial", samples)] == dims, name
@@ -58,7 +59,7 @@ def three_trials(make_data: MakeData) -> xr.Dataset:
 
 
 def check_prediction_of_a_trial_stands_alone(estimator: Estimator, make_data: MakeData) -> None:
-    if kind_of(example(make_data)) != "counts":
+    if kind_of(estimator) != "counts":
         return
     data = three_trials(make_data)
     predicted = fit(estimator, data).predict(data)
@@ -97,7 +98,8 @@ def check_score_is_higher_for_real_than_for_shuffled_data(
     assert math.isfinite(score)
     shuffled = data.copy(deep=True)
     rng = np.random.default_rng(0)
-    values = shuffled[main_variable(data)].values
+    recorded = shuffled[main_variable(estimator)]
+    values = np.moveaxis(recorded.values, recorded.dims.index(unit_dim(estimator)), -1)
     for unit in range(values.shape[-1]):
         values[..., unit] = rng.permutation(values[..., unit].ravel()).reshape(values.shape[:-1])
     # A model without time tells units apart and nothing else.
@@ -109,8 +111,8 @@ def check_simulation_can_be_fitted(estimator: Estimator, make_data: MakeData) ->
     data = example(make_data)
     fit(estimator, data)
     simulated = simulate(estimator, data, rng=3)
-    schema.check(simulated, kind_of(data))
-    np.testing.assert_array_equal(simulated[unit_dim(data)], data[unit_dim(data)])
+    schema.check(simulated, kind_of(estimator))
+    np.testing.assert_array_equal(simulated[unit_dim(estimator)], data[unit_dim(estimator)])
     xr.testing.assert_identical(simulate(estimator, data, rng=3), simulated)
     again = fit(fresh(estimator), simulated)
     assert set(again.predict(simulated)) == set(estimator.predict(simulated))
@@ -135,3 +137,8 @@ def check_known_parameters_need_no_data(estimator: Estimator, make_data: MakeDat
     for wrong in (None, np.zeros(3), xr.Dataset()):
         with raises(SchemaError):
             type(estimator).from_parameters(wrong)
+    spoilt = {"parameters": ("{no json", "[1]", '{"colour_": 1}', "null"), "seed": ("seven", 1.5)}
+    for name, values in spoilt.items():
+        for value in values:
+            with raises(SchemaError, name):
+                type(estimator).from_parameters(estimator.result_.assign_attrs({name: value}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -285,3 +286,51 @@ def test_there_is_one_type_of_split(folds, held_out):
     copy = pickle.loads(pickle.dumps(held_out[0]))
     xr.testing.assert_identical(copy.truth, held_out[0].truth)
     xr.testing.assert_identical(copy.test, held_out[0].test)
+
+
+class Pressed(nks.generative.Smoothing):
+    """Ctrl-C comes in the middle of its second fit."""
+
+    fits: ClassVar[list[int]] = []
+    swallowed: ClassVar[bool] = False
+
+    def fit(self, data, *, rng=None, progress=True):
+        """Fit, or be interrupted."""
+        self.fits.append(1)
+        if len(self.fits) == 2 and not self.swallowed:
+            raise KeyboardInterrupt
+        super().fit(data, rng=rng, progress=progress)
+        if len(self.fits) == 2:  # as models do that keep the best so far
+            self.result_.attrs["status"] = "interrupted: the result is the best so far"
+        return self
+
+
+@pytest.mark.parametrize("swallowed", [False, True])
+def test_ctrl_c_leaves_the_part_of_the_table_that_is_done(monkeypatch, swallowed):
+    monkeypatch.setattr(Pressed, "fits", [])
+    monkeypatch.setattr(Pressed, "swallowed", swallowed)
+    truth = nks.snn.switching_population(4, 2, rng=0)
+    counts = nks.snn.simulate_switching_population(truth, [60] * 6, rng=0)
+    folds = held_out_folds(counts, 3, neurons=0.25, rng=0)
+    model = {"pressed": Pressed(smoothing=0.05)}
+    with pytest.warns(nks.core.errors.ConvergenceWarning) as caught:
+        table = cross_validate(model, folds, rng=0, progress=False)
+    (warned,) = caught
+    assert "interrupted with 1 of 3 models x folds done; missing are [1, 2]" in str(warned.message)
+    assert warned.filename == __file__
+    assert table["status"].values.tolist()[0][1:] == ["interrupted"] * 2
+    model = {"pressed": nks.generative.Smoothing(smoothing=0.05)}
+    whole = cross_validate(model, folds, rng=0, progress=False)
+    for name in ("score", "train_score"):
+        assert table[name][0, 0] == whole[name][0, 0]
+        assert np.isnan(table[name][0, 1:]).all()
+        assert np.isfinite(whole[name]).all()
+
+
+def test_ctrl_c_before_anything_is_done_is_ctrl_c(monkeypatch):
+    monkeypatch.setattr(Pressed, "fits", [1])
+    truth = nks.snn.switching_population(4, 2, rng=0)
+    counts = nks.snn.simulate_switching_population(truth, [60] * 6, rng=0)
+    folds = held_out_folds(counts, 3, neurons=0.25, rng=0)
+    with pytest.raises(KeyboardInterrupt):
+        cross_validate({"pressed": Pressed(smoothing=0.05)}, folds, rng=0, progress=False)
