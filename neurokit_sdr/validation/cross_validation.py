@@ -121,7 +121,11 @@ def cross_validate(
     ]
     try:
         outcomes = map_tasks(
-            _fit_and_score, tasks, executor=executor, description="models x folds", progress=progress
+            _fit_and_score,
+            tasks,
+            executor=executor,
+            description="models x folds",
+            progress=progress,
         )
     except TasksInterrupted as interrupted:
         outcomes = _finished(interrupted, [(n, k) for n in models for k in range(len(folds))])
