@@ -74,4 +74,5 @@ def test_a_result_of_a_notebooks_class_is_its_own(module, tmp_path):
     package = module.partition(".")[0]
     assert said.startswith("neurokit_sdr.core.errors.FileFormatError: The file holds a fitted ")
     assert f"'HMMGLM' of {package}, which is not installed here" in said
+    assert "Did you mean" not in said  # the name is right, the class is another
     assert "import the package that defines it; in a notebook, run the cell that does." in said
