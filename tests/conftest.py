@@ -18,6 +18,10 @@ def pytest_configure(config: pytest.Config) -> None:
             code.unlink(missing_ok=True)
 
 
+#: A package of its own: its test puts it where it can be imported.
+collect_ignore = ["example_package"]
+
+
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
     """The folder of real recordings: NEUROKIT_SDR_DATA, else ../shared/data beside the checkout."""
