@@ -6,9 +6,6 @@ import contextlib
 import importlib.metadata
 import json
 import pickle
-import subprocess
-import sys
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -169,43 +166,6 @@ def rewritten(saved, **attrs):
             if value is not None:
                 file.attrs[name] = value
     return saved
-
-
-NOTEBOOK = """
-import sys, numpy as np, neurokit_sdr as nks
-class HMMGLM(nks.analysis.HMMGLM):
-    def score(self, data):
-        return 7.0
-golden, own = sys.argv[1:]
-for form in ("v1", "v2"):
-    print(type(nks.load_result(f"{golden}/hmm_glm_{form}.nc")).__module__)
-mine = HMMGLM.from_parameters(nks.load_result(f"{golden}/hmm_glm_v2.nc").result_)
-nks.save_result(mine, own)
-print(type(nks.load_result(own)).__module__, nks.load_result(own).score(None))
-"""
-
-
-def test_a_class_of_the_same_name_in_a_notebook_takes_over_nothing(tmp_path):
-    golden, own = Path(__file__).parents[1] / "golden", tmp_path / "own.nc"
-    done = subprocess.run(
-        [sys.executable, "-c", NOTEBOOK, str(golden), str(own)], capture_output=True, text=True
-    )
-    home = "neurokit_sdr.analysis.hmm_glm.model"
-    assert done.stdout.split() == [home, home, "__main__", "7.0"], done.stderr
-    # Where the notebook is not, its class is not ours either.
-    with pytest.raises(FileFormatError, match=r"'HMMGLM' of __main__.*run the cell that does"):
-        nks.load_result(own)
-
-
-def test_of_two_packages_each_opens_its_own(saved):
-    other = type("Mean", (Mean,), {"__module__": "elsewhere.models"})
-    try:
-        assert type(nks.load_result(saved)).__module__ == __name__
-        with pytest.raises(FileFormatError, match="'Mean' of nowhere"):
-            nks.load_result(rewritten(saved, estimator_package="nowhere"))
-        assert type(nks.load_result(rewritten(saved, estimator_package="elsewhere"))) is other
-    finally:
-        results._registry.pop(("elsewhere", "Mean"))
 
 
 @pytest.mark.parametrize(

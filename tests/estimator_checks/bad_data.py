@@ -15,10 +15,8 @@ from estimator_checks.tools import (
     kind_of,
     main_variable,
     raises,
-    samples_dim,
     unit_dim,
 )
-from neurokit_sdr.core import schema
 from neurokit_sdr.core.errors import (
     SchemaError,
 )
@@ -47,7 +45,7 @@ def check_wrong_values_are_refused(estimator: Estimator, make_data: MakeData) ->
         np.nan,
         np.inf,
         -np.inf,
-        *([-1.0, 0.5] if kind_of(estimator) == "counts" else []),
+        *([-1.0, 0.5] if kind_of(estimator).name == "counts" else []),
     ):
         bad = data.assign({name: data[name].astype(float)}).copy(deep=True)
         bad[name].values.flat[3] = wrong
@@ -56,7 +54,7 @@ def check_wrong_values_are_refused(estimator: Estimator, make_data: MakeData) ->
 
 def check_empty_data_are_refused(estimator: Estimator, make_data: MakeData) -> None:
     data = example(make_data)
-    refused(estimator, make_data, data.isel({samples_dim(estimator): slice(0)}))
+    refused(estimator, make_data, data.isel({type(estimator).tags.samples: slice(0)}))
     refused(estimator, make_data, data.isel({unit_dim(estimator): slice(0)}))
 
 
@@ -76,13 +74,13 @@ def check_one_unit_is_refused_or_fitted(estimator: Estimator, make_data: MakeDat
         fit(fresh(estimator), data).predict(data)
     except SchemaError as error:
         refusal = str(error)
-    assert refusal == "" or ("unit" in refusal and "got 1" in refusal)
+    assert refusal == "" or (unit_dim(estimator) in refusal and "got 1" in refusal)
 
 
 def check_wrong_dims_are_refused(estimator: Estimator, make_data: MakeData) -> None:
     data = example(make_data)
     name = main_variable(estimator)
-    samples = samples_dim(estimator)
+    samples = type(estimator).tags.samples
     refused(estimator, make_data, data.rename({samples: "bin"}), samples)
     unit = unit_dim(estimator)
     refused(estimator, make_data, data.rename({unit: "neuron"}), unit)
@@ -103,7 +101,7 @@ def check_wrong_types_are_refused(estimator: Estimator, make_data: MakeData) -> 
 
 def check_missing_labels_are_refused(estimator: Estimator, make_data: MakeData) -> None:
     data = example(make_data)
-    for attr in schema.KINDS[kind_of(estimator)].attrs:
+    for attr in kind_of(estimator).attrs:
         refused(estimator, make_data, data.drop_attrs(deep=False), attr)
         for wrong in (0.0, -1.0, np.nan, np.inf, "fast", "0.02", [0.02]):
             refused(estimator, make_data, data.assign_attrs({attr: wrong}), attr)
@@ -116,9 +114,9 @@ def check_missing_labels_are_refused(estimator: Estimator, make_data: MakeData) 
 
 def check_missing_bins_may_not_be_all(estimator: Estimator, make_data: MakeData) -> None:
     data = example(make_data)
-    if "observed" not in schema.KINDS[kind_of(estimator)].variables:
+    if "observed" not in kind_of(estimator).variables:
         return
-    dims = data[main_variable(estimator)].dims[:-1]
+    dims = [d for d in data[main_variable(estimator)].dims if d != unit_dim(estimator)]
     shape = [data.sizes[d] for d in dims]
     refused(estimator, make_data, data.assign(observed=(dims, np.zeros(shape, bool))), "observed")
     fit(estimator, data.assign(observed=(dims, np.ones(shape, bool))))
@@ -139,8 +137,8 @@ def check_other_units_are_refused(estimator: Estimator, make_data: MakeData) -> 
         for call in (estimator.predict, estimator.score):
             with raises(SchemaError, unit):
                 call(other)
-    if "bin_size" in data.attrs:
+    if "bin_size" in kind_of(estimator).attrs:
         # Without a clock, which would tell by itself.
-        wider = data.drop_vars(samples_dim(estimator), errors="ignore")
+        wider = data.drop_vars(type(estimator).tags.samples, errors="ignore")
         with raises(SchemaError, "bin"):
             estimator.predict(wider.assign_attrs(bin_size=2 * data.attrs["bin_size"]))

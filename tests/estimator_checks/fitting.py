@@ -9,28 +9,11 @@ import pytest
 import xarray as xr
 
 import neurokit_sdr as nks
-from estimator_checks.tools import (
-    MakeData,
-    example,
-    fit,
-    fresh,
-    kind_of,
-    main_variable,
-    samples_dim,
-    unit_dim,
-)
-from neurokit_sdr.core import schema
+from estimator_checks.tools import MakeData, example, fit, fresh
 from neurokit_sdr.core.errors import (
     NotFittedError,
 )
 from neurokit_sdr.core.estimator import Estimator
-
-
-def check_tags_say_what_it_takes(estimator: Estimator, make_data: MakeData) -> None:
-    data = schema.check(example(make_data), kind_of(estimator))
-    dims = data[main_variable(estimator)].dims
-    assert {samples_dim(estimator), unit_dim(estimator)} <= set(dims)
-    assert samples_dim(estimator) != unit_dim(estimator)
 
 
 def check_not_fitted_is_said(estimator: Estimator, make_data: MakeData) -> None:

@@ -18,15 +18,7 @@ import threadpoolctl
 import xarray as xr
 
 import neurokit_sdr as nks
-from estimator_checks.tools import (
-    REQUIRED_ATTRS,
-    MakeData,
-    example,
-    fit,
-    fresh,
-    samples_dim,
-    simulate,
-)
+from estimator_checks.tools import REQUIRED_ATTRS, MakeData, example, fit, fresh, simulate
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.errors import (
     ConvergenceWarning,
@@ -109,7 +101,7 @@ def check_threads_are_given_back(estimator: Estimator, make_data: MakeData) -> N
                 done.result()
         assert blas_threads() == before
         with contextlib.suppress(NeurokitError):
-            fit(fresh(estimator), data.isel({samples_dim(estimator): slice(0)}))
+            fit(fresh(estimator), data.isel({type(estimator).tags.samples: slice(0)}))
         assert blas_threads() == before
         # Ctrl-C in the middle, which some keep for later and others let through.
         with (

@@ -47,20 +47,18 @@ def example(make_data: MakeData, number: int = 0) -> xr.Dataset:
     return make_data(np.random.default_rng(number))
 
 
-def kind_of(estimator: Estimator) -> str:
-    return type(estimator).tags.kind
+def kind_of(estimator: Estimator) -> schema.Kind:
+    """The kind of the schema that an estimator takes."""
+    return schema.KINDS[type(estimator).tags.kind]
 
 
 def main_variable(estimator: Estimator) -> str:
-    """What is recorded, or made of it: the first that the schema asks of the kind."""
-    return next(iter(schema.KINDS[kind_of(estimator)].variables))
-
-
-def samples_dim(estimator: Estimator) -> str:
-    return type(estimator).tags.samples
+    """What is recorded: a kind names it first."""
+    return next(iter(kind_of(estimator).variables))
 
 
 def unit_dim(estimator: Estimator) -> str:
+    """The dimension of what is recorded, or of what is made of it."""
     return type(estimator).tags.features
 
 
@@ -76,4 +74,4 @@ def raises(kind: type[NeurokitError], *says: str) -> Iterator[None]:
 
 
 def simulate(estimator: Any, like: xr.Dataset, rng: Any) -> xr.Dataset:
-    return estimator.simulate(like.sizes[samples_dim(estimator)], rng=rng)
+    return estimator.simulate(like.sizes[type(estimator).tags.samples], rng=rng)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import pickle
-from typing import ClassVar
+import signal
+import unittest.mock
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import xarray as xr
 from scipy.stats import poisson
 
 import neurokit_sdr as nks
-from neurokit_sdr.core.errors import ParameterError, SchemaError
+from neurokit_sdr.core.errors import ConvergenceWarning, ParameterError, SchemaError
 from neurokit_sdr.core.parallel import limited_threads
 from neurokit_sdr.core.seeding import stream
 from neurokit_sdr.validation import (
@@ -157,6 +158,64 @@ def test_any_pair_of_datasets_is_a_fold(folds):
     assert np.isfinite(table["score"].values).all()
 
 
+def press(*_) -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+class Stopped(nks.analysis.HMMGLM):
+    """Ctrl-C comes as one of the fits begins, or in it, which then keeps the best so far."""
+
+    begun = 0
+    last = 0
+    inside = False
+
+    def fit(self, data, **options):
+        """Fit, or not."""
+        Stopped.begun += 1
+        if Stopped.begun != Stopped.last:
+            return super().fit(data, **options)
+        if not Stopped.inside:
+            press()
+        with unittest.mock.patch("tqdm.auto.tqdm.update", press):
+            return super().fit(data, **options)
+
+
+def stopped(at: int, folds, monkeypatch, inside: bool = False) -> xr.Dataset:
+    monkeypatch.setattr(Stopped, "begun", 0)
+    monkeypatch.setattr(Stopped, "last", at)
+    monkeypatch.setattr(Stopped, "inside", inside)
+    given = {name: Stopped(**model.get_params()) for name, model in models().items()}
+    return cross_validate(given, folds, rng=3, progress=False)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize(
+    ("at", "missing"),
+    [(2, "'S=1': [1], 'S=2': [0, 1]"), (3, "'S=2': [0, 1]"), (4, "'S=2': [1]")],
+)
+def test_ctrl_c_keeps_the_fits_that_finished(at, missing, inside, folds, monkeypatch, tmp_path):
+    whole = cross_validate(models(), folds, rng=3, progress=False)
+    with pytest.warns(ConvergenceWarning) as caught:
+        table = stopped(at, folds, monkeypatch, inside)
+    text = str(caught[0].message)
+    assert f"interrupted with {at - 1} of 4 fits done" in text
+    assert missing in text
+    assert caught[0].filename == __file__
+    done = np.arange(4).reshape(2, 2) < at - 1
+    for name in ("score", "train_score"):
+        np.testing.assert_array_equal(table[name].values[done], whole[name].values[done])
+        assert np.isnan(table[name].values[~done]).all()
+    np.testing.assert_array_equal(table["status"].values[done], whole["status"].values[done])
+    assert set(table["status"].values[~done]) == {"interrupted"}
+    assert table.attrs == whole.attrs
+    table.to_netcdf(tmp_path / "table.nc", engine="h5netcdf")
+
+
+def test_ctrl_c_before_anything_finished_leaves_no_table(folds, monkeypatch):
+    with pytest.raises(KeyboardInterrupt, match="0 of 4"):
+        stopped(1, folds, monkeypatch)
+
+
 # -- one measure --------------------------------------------------------------------------------
 
 
@@ -286,51 +345,3 @@ def test_there_is_one_type_of_split(folds, held_out):
     copy = pickle.loads(pickle.dumps(held_out[0]))
     xr.testing.assert_identical(copy.truth, held_out[0].truth)
     xr.testing.assert_identical(copy.test, held_out[0].test)
-
-
-class Pressed(nks.generative.Smoothing):
-    """Ctrl-C comes in the middle of its second fit."""
-
-    fits: ClassVar[list[int]] = []
-    swallowed: ClassVar[bool] = False
-
-    def fit(self, data, *, rng=None, progress=True):
-        """Fit, or be interrupted."""
-        self.fits.append(1)
-        if len(self.fits) == 2 and not self.swallowed:
-            raise KeyboardInterrupt
-        super().fit(data, rng=rng, progress=progress)
-        if len(self.fits) == 2:  # as models do that keep the best so far
-            self.result_.attrs["status"] = "interrupted: the result is the best so far"
-        return self
-
-
-@pytest.mark.parametrize("swallowed", [False, True])
-def test_ctrl_c_leaves_the_part_of_the_table_that_is_done(monkeypatch, swallowed):
-    monkeypatch.setattr(Pressed, "fits", [])
-    monkeypatch.setattr(Pressed, "swallowed", swallowed)
-    truth = nks.snn.switching_population(4, 2, rng=0)
-    counts = nks.snn.simulate_switching_population(truth, [60] * 6, rng=0)
-    folds = held_out_folds(counts, 3, neurons=0.25, rng=0)
-    model = {"pressed": Pressed(smoothing=0.05)}
-    with pytest.warns(nks.core.errors.ConvergenceWarning) as caught:
-        table = cross_validate(model, folds, rng=0, progress=False)
-    (warned,) = caught
-    assert "interrupted with 1 of 3 models x folds done; missing are [1, 2]" in str(warned.message)
-    assert warned.filename == __file__
-    assert table["status"].values.tolist()[0][1:] == ["interrupted"] * 2
-    model = {"pressed": nks.generative.Smoothing(smoothing=0.05)}
-    whole = cross_validate(model, folds, rng=0, progress=False)
-    for name in ("score", "train_score"):
-        assert table[name][0, 0] == whole[name][0, 0]
-        assert np.isnan(table[name][0, 1:]).all()
-        assert np.isfinite(whole[name]).all()
-
-
-def test_ctrl_c_before_anything_is_done_is_ctrl_c(monkeypatch):
-    monkeypatch.setattr(Pressed, "fits", [1])
-    truth = nks.snn.switching_population(4, 2, rng=0)
-    counts = nks.snn.simulate_switching_population(truth, [60] * 6, rng=0)
-    folds = held_out_folds(counts, 3, neurons=0.25, rng=0)
-    with pytest.raises(KeyboardInterrupt):
-        cross_validate({"pressed": Pressed(smoothing=0.05)}, folds, rng=0, progress=False)

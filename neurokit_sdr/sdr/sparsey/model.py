@@ -173,7 +173,7 @@ class Sparsey(Estimator):
     True
     """
 
-    tags = Tags(kind="patterns", features="cell")
+    tags = Tags(kind="patterns", features="cell", trials="item")
     _allowed: ClassVar[dict[str, Interval | Options | OneOrSeveral]] = {
         "n_modules": Interval(int, 1),
         "n_units": Interval(int, 2, 32767),
