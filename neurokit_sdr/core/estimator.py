@@ -28,7 +28,7 @@ A fitted model answers with what it was fitted with: every public method that do
 on a model with the hyper-parameters of the fit, so that changing them changes nothing before the
 next fit.
 
-``tests/estimator_checks.py`` holds every public estimator to it.
+``tests/estimator_checks`` holds every public estimator to it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _OF_THE_NEXT_FIT = frozenset({"fit", "partial_fit", "get_params", "set_params"})
 
 @dataclass(frozen=True)
 class Tags:
-    """What a model takes, so that ``tests/estimator_checks.py`` knows what it may ask of it.
+    """What a model takes, so that ``tests/estimator_checks`` knows what it may ask of it.
 
     Attributes
     ----------
@@ -69,11 +69,17 @@ class Tags:
         The dimension along which the data are many: bins, stimuli.
     features
         The dimension of what is recorded: units, cells.
+    trials
+        The dimension of what stands for itself, in data that have it; empty where there is none.
+    ordered
+        Whether the order of the samples says anything to the model.
     """
 
     kind: str = "counts"
     samples: str = "time"
     features: str = "unit"
+    trials: str = "trial"
+    ordered: bool = True
 
 
 class Estimator(ABC):

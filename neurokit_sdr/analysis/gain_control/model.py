@@ -119,7 +119,7 @@ class RecurrentGainControl(Estimator):
     True
     """
 
-    tags = Tags(kind="tuning", samples="session")
+    tags = Tags(kind="tuning", samples="session", trials="")
     _allowed: ClassVar[dict[str, Any]] = {
         "gain_on": Options("drive", "total"),
         "decoder": Options("inverse", "identity"),

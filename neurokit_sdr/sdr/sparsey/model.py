@@ -12,7 +12,7 @@ import xarray as xr
 from neurokit_sdr.core import results
 from neurokit_sdr.core.arguments import Interval, OneOrSeveral, Options, check_whole
 from neurokit_sdr.core.errors import ConvergenceWarning, ParameterError, SchemaError, warn
-from neurokit_sdr.core.estimator import Estimator
+from neurokit_sdr.core.estimator import Estimator, Tags
 from neurokit_sdr.core.schema import describe
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
 from neurokit_sdr.sdr.frames import (
@@ -173,6 +173,7 @@ class Sparsey(Estimator):
     True
     """
 
+    tags = Tags(kind="patterns", features="cell", trials="item")
     _allowed: ClassVar[dict[str, Interval | Options | OneOrSeveral]] = {
         "n_modules": Interval(int, 1),
         "n_units": Interval(int, 2, 32767),
