@@ -219,6 +219,8 @@ def _fit_and_score(task: tuple[Estimator, Split, int, Measure]) -> tuple[float, 
         warnings.simplefilter("ignore", ConvergenceWarning)
         fitted.fit(fold.train, rng=seed, progress=False)
     status = str(fitted.result_.attrs["status"])
+    if status.startswith("interrupted"):
+        raise KeyboardInterrupt  # the best so far of one fit is no match for the others
     values = [
         _value(fitted, seen, truth, fold.train, measure)
         for seen, truth in ((fold.test, fold.truth), (fold.train, fold.train))

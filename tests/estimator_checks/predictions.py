@@ -141,3 +141,8 @@ def check_known_parameters_need_no_data(estimator: Estimator, make_data: MakeDat
     for wrong in (None, np.zeros(3), xr.Dataset()):
         with raises(SchemaError):
             type(estimator).from_parameters(wrong)
+    spoilt = {"parameters": ("{no json", "[1]", '{"colour_": 1}', "null"), "seed": ("seven", 1.5)}
+    for name, values in spoilt.items():
+        for value in values:
+            with raises(SchemaError, name):
+                type(estimator).from_parameters(estimator.result_.assign_attrs({name: value}))

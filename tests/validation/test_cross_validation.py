@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import pickle
 import signal
+import unittest.mock
 
 import numpy as np
 import pytest
@@ -157,35 +158,45 @@ def test_any_pair_of_datasets_is_a_fold(folds):
     assert np.isfinite(table["score"].values).all()
 
 
+def press(*_) -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
 class Stopped(nks.analysis.HMMGLM):
-    """Ctrl-C comes as one of the fits begins."""
+    """Ctrl-C comes as one of the fits begins, or in it, which then keeps the best so far."""
 
     begun = 0
     last = 0
+    inside = False
 
     def fit(self, data, **options):
         """Fit, or not."""
         Stopped.begun += 1
-        if Stopped.begun == Stopped.last:
-            signal.raise_signal(signal.SIGINT)
-        return super().fit(data, **options)
+        if Stopped.begun != Stopped.last:
+            return super().fit(data, **options)
+        if not Stopped.inside:
+            press()
+        with unittest.mock.patch("tqdm.auto.tqdm.update", press):
+            return super().fit(data, **options)
 
 
-def stopped(at: int, folds, monkeypatch) -> xr.Dataset:
+def stopped(at: int, folds, monkeypatch, inside: bool = False) -> xr.Dataset:
     monkeypatch.setattr(Stopped, "begun", 0)
     monkeypatch.setattr(Stopped, "last", at)
+    monkeypatch.setattr(Stopped, "inside", inside)
     given = {name: Stopped(**model.get_params()) for name, model in models().items()}
     return cross_validate(given, folds, rng=3, progress=False)
 
 
+@pytest.mark.parametrize("inside", [False, True])
 @pytest.mark.parametrize(
     ("at", "missing"),
     [(2, "'S=1': [1], 'S=2': [0, 1]"), (3, "'S=2': [0, 1]"), (4, "'S=2': [1]")],
 )
-def test_ctrl_c_keeps_the_fits_that_finished(at, missing, folds, monkeypatch, tmp_path):
+def test_ctrl_c_keeps_the_fits_that_finished(at, missing, inside, folds, monkeypatch, tmp_path):
     whole = cross_validate(models(), folds, rng=3, progress=False)
     with pytest.warns(ConvergenceWarning) as caught:
-        table = stopped(at, folds, monkeypatch)
+        table = stopped(at, folds, monkeypatch, inside)
     text = str(caught[0].message)
     assert f"interrupted with {at - 1} of 4 fits done" in text
     assert missing in text
