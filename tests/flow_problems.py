@@ -13,7 +13,6 @@ import xarray as xr
 from neurokit_sdr.core.seeding import stream
 from neurokit_sdr.engines.training import steps
 from neurokit_sdr.engines.training import train as training
-from neurokit_sdr.generative.langevin_flow import model as flow_model
 from neurokit_sdr.generative.langevin_flow import network as networks
 from neurokit_sdr.generative.langevin_flow import predictions
 from neurokit_sdr.generative.langevin_flow.model import LangevinFlow
@@ -37,9 +36,9 @@ def compile_quickly(patch: pytest.MonkeyPatch) -> None:
             options["donate_argnames"] = "state"
         plain = getattr(steps, name).__wrapped__
         patch.setattr(steps, name, jax.jit(plain, compiler_options=QUICK, **options))
-    for name, user in (("run", predictions), ("draw_prior", flow_model)):
+    for name in ("run", "draw_prior"):
         quick = eqx.filter_jit(getattr(networks, name).__wrapped__, compiler_options=QUICK)
-        for module in (networks, user):
+        for module in (networks, predictions):
             patch.setattr(module, name, quick)
 
 
