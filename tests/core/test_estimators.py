@@ -56,7 +56,7 @@ CASES = {
         nks.sdr.Sparsey(n_modules=8, n_units=40, signals="UH", exponent=10.0), pattern_sequence
     ),
     "LangevinFlow": Case(
-        nks.generative.LangevinFlow(n_latents=4, n_hidden=8, n_steps=60, learning_rate=0.005),
+        nks.generative.LangevinFlow(n_latents=4, n_hidden=8, n_steps=200, learning_rate=0.02),
         switching_counts,
     ),
     "Smoothing": Case(nks.generative.Smoothing(smoothing=[0.02, 0.05]), switching_counts),
