@@ -41,12 +41,12 @@ def speed() -> dict[str, float]:
 def context_switching(out: Path) -> dict[str, float]:
     """A circuit of six channels that meets three contexts, each twice."""
     rng = np.random.default_rng(0)
-    n, steps = 6, 1500
+    n, steps = 6, 5000
     contexts = [random_covariance(n, rng) for _ in range(3)]
     order = [0, 1, 2, 0, 1, 2]
     shown = np.concatenate([np.repeat(contexts[k][None], steps, axis=0) for k in order])
     circuit = nks.analysis.AdaptiveWhitening(n, rng=0)
-    found = circuit.adapt(shown, rate=0.2)
+    found = circuit.adapt(shown, rate=0.08)
     error = found["error"].values.reshape(len(order), steps)
 
     import matplotlib.pyplot as plt

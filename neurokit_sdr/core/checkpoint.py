@@ -11,6 +11,7 @@ import contextlib
 import importlib.metadata
 import numbers
 import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from neurokit_sdr.core.errors import FileFormatError, ParameterError
-from neurokit_sdr.core.files import atomic_path, check_file
+from neurokit_sdr.core.files import atomic_path
 from neurokit_sdr.core.results import encode
 from neurokit_sdr.core.seeding import RNG, resolve_seed
 
@@ -83,7 +84,11 @@ class Checkpoint:
         """
         if self._path is None or not self._path.exists():
             return None
-        check_file(self._path)
+        if not zipfile.is_zipfile(self._path):
+            raise FileFormatError(
+                f"{self._path} is not a checkpoint, or is damaged: delete it to start anew, or "
+                f"give another path."
+            )
         try:
             # Opened here: of a damaged archive np.load would leave the file open.
             with self._path.open("rb") as stream, np.load(stream, allow_pickle=False) as opened:

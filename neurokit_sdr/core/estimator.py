@@ -83,6 +83,8 @@ class Tags:
         The dimension of what stands for itself, in data that have it; empty where there is none.
     ordered
         Whether the order of the samples says anything to the model.
+    holds_out
+        Whether the model reads no more than ``held_in(unit)`` and ``forward(time)`` allow.
     """
 
     kind: str = "counts"
@@ -90,6 +92,7 @@ class Tags:
     features: str = "unit"
     trials: str = "trial"
     ordered: bool = True
+    holds_out: bool = False
 
 
 class Estimator(ABC):
@@ -238,7 +241,7 @@ class Estimator(ABC):
         model = cls(**otherwise)
         model._check_params()
         model.result_ = results.stamp(
-            parameters,
+            parameters.copy(deep=True),
             estimator=cls,
             parameters=model.get_params(),
             seed=int(seed),

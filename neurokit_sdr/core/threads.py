@@ -28,26 +28,55 @@ def parallel_map(threads: int) -> Iterator[Map]:
 
 
 class _OneBlasThread:
-    """The limit is the whole process's: the last fit that runs lifts it, not the first to end."""
+    """The limit is the whole process's: the last block to end lifts it, whichever thread it is in.
+
+    A thread of its own sets and lifts it, because BLAS obeys only the thread that limited it first.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._users = 0
-        self._limit: Any = None
+        self._users: set[object] = set()
+        self._lift: Callable[[], None] | None = None
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        with self._lock:
-            self._users += 1
-            if self._users == 1:
-                self._limit = threadpool_limits(1)
+        user = object()
         try:
-            yield
+            with self._lock:
+                self._users.add(user)
+                if self._lift is None:
+                    self._lift = _limit()
+            with threadpool_limits(1):  # OpenMP has a limit for each thread besides
+                yield
         finally:
             with self._lock:
-                self._users -= 1
-                if self._users == 0:
-                    self._limit.restore_original_limits()
+                self._users.discard(user)
+                if not self._users and self._lift is not None:
+                    self._lift()
+                    self._lift = None
+
+
+def _limit() -> Callable[[], None]:
+    """Limit the process to one BLAS thread, and return what lifts the limit."""
+    begun, ended = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        try:
+            with threadpool_limits(1):
+                begun.set()
+                ended.wait()
+        finally:
+            begun.set()
+
+    holder = threading.Thread(target=hold, name="one BLAS thread", daemon=True)
+    holder.start()
+    begun.wait()
+
+    def lift() -> None:
+        ended.set()
+        holder.join()
+
+    return lift
 
 
 #: Within the block BLAS and OpenMP run on one thread, whoever else is in such a block.

@@ -108,10 +108,7 @@ def cross_validate(
     Pei, Ye, et al. (2021), Neural Latents Benchmark '21, NeurIPS Datasets and Benchmarks,
     arXiv 2109.04463.
     """
-    if not models or not folds:
-        raise ParameterError(
-            f"Expected at least one model and one fold, got {len(models)} and {len(folds)}."
-        )
+    folds = _check(models, folds)
     one = _measure_for(models, folds, measure, null)
     seed = resolve_seed(rng)
     tasks = [
@@ -141,6 +138,33 @@ def cross_validate(
         coords={"model": list(models)},
         attrs={"seed": seed, "measure": one.name, "null": one.null or "the model's own"},
     )
+
+
+def _check(models: Any, folds: Any) -> list[Split]:
+    """The folds as splits, once they and the models are what they should be, before any fit."""
+    if not isinstance(models, Mapping) or not all(
+        isinstance(m, Estimator) for m in models.values()
+    ):
+        got = {k: repr(m) for k, m in models.items()} if isinstance(models, Mapping) else models
+        raise ParameterError(
+            f"Expected models by name, such as {{'3 states': nks.analysis.HMMGLM(3)}}, got {got!r}."
+        )
+    pairs = isinstance(folds, list | tuple) and all(
+        isinstance(fold, tuple) and len(fold) == 2 for fold in folds
+    )
+    if isinstance(folds, Split) or not pairs:
+        raise ParameterError(
+            f"Expected a list of splits or of pairs (train, test), as "
+            f"nks.validation.alternating_blocks makes, got {type(folds).__name__}: of one split "
+            f"give [split]."
+        )
+    if not models or not folds:
+        raise ParameterError(
+            f"Expected at least one model and one fold, got {len(models)} and {len(folds)}."
+        )
+    for model in models.values():
+        model._check_params()
+    return [fold if isinstance(fold, Split) else Split(*fold) for fold in folds]
 
 
 def _finished(
@@ -191,6 +215,13 @@ def _measure_for(
             f"Expected held-out units in every fold for measure='co_bits_per_spike', got none in "
             f"fold {hidden.index(False)}: split the counts with nks.validation.held_out_folds("
             f"counts, neurons=0.25), or use measure='bits_per_spike'."
+        )
+    reading = {k: c for k, c in classes.items() if not models[k].tags.holds_out}
+    if name == "co_bits_per_spike" and reading:
+        raise ParameterError(
+            f"Expected models that read the held-in units alone for measure='co_bits_per_spike', "
+            f"got {reading}, which read every unit: leave them out of the table, or compare on "
+            f"nks.validation.alternating_blocks by 'bits_per_spike'."
         )
     wanting = {k: c for k, c in classes.items() if not hasattr(models[k], "log_likelihood")}
     if name == "bits_per_spike" and wanting:

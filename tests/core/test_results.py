@@ -295,3 +295,12 @@ def test_a_checkpoint_needs_an_int_seed_in_every_room(rng, tmp_path):
         checkpoint_seed(rng, tmp_path / "w.npz")
     assert checkpoint_seed(np.int64(3), tmp_path / "w.npz") == 3
     assert checkpoint_seed(None, None) >= 0
+
+
+@pytest.mark.parametrize("content", [b"", b"hello\n", b"\x80\x04."])
+def test_what_is_no_checkpoint_is_told_to_be_deleted(tmp_path, content):
+    (tmp_path / "w.npz").write_bytes(content)
+    with pytest.raises(FileFormatError, match="is not a checkpoint") as caught:
+        Checkpoint(tmp_path / "w.npz", {}).read()
+    assert "pickle" not in str(caught.value)
+    assert "download" not in str(caught.value)

@@ -8,7 +8,9 @@ import inspect
 import json
 import pickle
 import tempfile
+import threading
 import unittest.mock
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,16 +91,65 @@ def blas_threads() -> list[int]:
     ]
 
 
+@contextlib.contextmanager
+def two_blas_threads() -> Iterator[None]:
+    """BLAS may use two threads within the block, and any thread may limit it."""
+    limit = threadpoolctl.threadpool_limits(2)
+    # Of late BLAS obeys the first thread that limited it, which here is nobody's.
+    free = getattr(threadpoolctl.OpenBLASController, "clear_controlling_thread", lambda **_: None)
+    free(force=True)
+    try:
+        yield
+    finally:
+        limit.restore_original_limits()
+        free(force=True)
+
+
+def overlapping_fits(estimator: Estimator, data: xr.Dataset) -> None:
+    """Two fits in two threads: the second begins inside the first, and ends after it.
+
+    Each is inside when its bar moves. The second must not take the limit of the first for what the
+    process had before.
+    """
+    inside, done = threading.Event(), threading.Event()
+    later: list[concurrent.futures.Future[Any]] = []
+    with (
+        unittest.mock.patch("tqdm.auto.tqdm.update") as moved,
+        concurrent.futures.ThreadPoolExecutor(2) as pool,
+    ):
+
+        def first(*_: Any) -> None:
+            if not later:
+                later.append(pool.submit(fit, fresh(estimator), data))
+                inside.wait(10)
+
+        def second(*_: Any) -> None:
+            inside.set()
+            done.wait(10)
+
+        def of_its_thread(*_: Any) -> None:
+            (first if threading.current_thread().name == name else second)()
+
+        def fit_first() -> None:
+            nonlocal name
+            name = threading.current_thread().name
+            fit(fresh(estimator), data)
+
+        name = ""
+        moved.side_effect = of_its_thread
+        pool.submit(fit_first).result()
+        done.set()
+        assert later, "no bar moved"
+        later[0].result()
+
+
 def check_threads_are_given_back(estimator: Estimator, make_data: MakeData) -> None:
     data = example(make_data)
-    with threadpoolctl.threadpool_limits(2):
+    with two_blas_threads():
         before = blas_threads()
-        fit(estimator, data).predict(data)
+        overlapping_fits(estimator, data)
         assert blas_threads() == before
-        # The first to end must not take the limit of the second for the process's own.
-        with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            for done in [pool.submit(fit, fresh(estimator), data) for _ in range(2)]:
-                done.result()
+        fit(estimator, data).predict(data)
         assert blas_threads() == before
         with contextlib.suppress(NeurokitError):
             fit(fresh(estimator), data.isel({type(estimator).tags.samples: slice(0)}))

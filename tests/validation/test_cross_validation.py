@@ -312,7 +312,7 @@ def test_rows_that_cannot_be_compared_are_refused(folds, held_out):
     with pytest.raises(ParameterError, match=r"one class.*'HMMGLM'.*'Smoothing'"):
         cross_validate(mixed, folds, measure="score", progress=False)
     # A forecaster that reads all units cannot leave some out.
-    with pytest.raises(SchemaError, match=r"2 held-out units \(held_in\).*HMMGLM"):
+    with pytest.raises(ParameterError, match=r"held-in units alone .*'coupled': 'HMMGLM'"):
         cross_validate(mixed, held_out, progress=False)
     with pytest.raises(SchemaError, match=r"held-out units in every fold.*fold 0.*held_out_folds"):
         cross_validate(RATE_MODELS, folds, measure="co_bits_per_spike", progress=False)
@@ -345,3 +345,33 @@ def test_there_is_one_type_of_split(folds, held_out):
     copy = pickle.loads(pickle.dumps(held_out[0]))
     xr.testing.assert_identical(copy.truth, held_out[0].truth)
     xr.testing.assert_identical(copy.test, held_out[0].test)
+
+
+def test_a_row_that_reads_every_unit_is_refused_before_anything_is_fitted(monkeypatch):
+    truth = nks.snn.switching_population(6, 2, rng=0)
+    counts = nks.snn.simulate_switching_population(truth, [60] * 6, rng=0)
+    folds = nks.validation.held_out_folds(counts, 2, neurons=0.34, rng=0)
+    models = {"smooth": nks.generative.Smoothing(), "states": nks.analysis.HMMGLM(2)}
+    monkeypatch.setattr(nks.generative.Smoothing, "fit", None)
+    with pytest.raises(ParameterError, match=r"held-in units alone .*'states': 'HMMGLM'"):
+        nks.validation.cross_validate(models, folds, rng=0, progress=False)
+    wrong = {"a": nks.generative.Smoothing(), "b": nks.generative.FactorAnalysis(n_latents=0)}
+    with pytest.raises(ParameterError, match="n_latents of FactorAnalysis"):
+        nks.validation.cross_validate(wrong, folds, rng=0, progress=False)
+
+
+def test_models_and_folds_of_the_wrong_kind_are_named():
+    truth = nks.snn.switching_population(3, 2, rng=0)
+    counts = nks.snn.simulate_switching_population(truth, 200, rng=0)
+    folds = nks.validation.alternating_blocks(counts, 4)
+    model = nks.analysis.HMMGLM(1)
+    for wrong in ([model], model, {"a": nks.analysis.HMMGLM}, {"a": None}):
+        with pytest.raises(ParameterError, match="Expected models by name"):
+            nks.validation.cross_validate(wrong, folds, rng=0)
+    for wrong in (folds[0], [counts], "folds", None, [(counts,)]):
+        with pytest.raises(ParameterError, match="Expected a list of splits or of pairs"):
+            nks.validation.cross_validate({"a": model}, wrong, rng=0)
+    pairs = [tuple(fold) for fold in folds]
+    plain = nks.validation.cross_validate({"a": model}, pairs, rng=0, progress=False)
+    split = nks.validation.cross_validate({"a": model}, folds, rng=0, progress=False)
+    xr.testing.assert_identical(plain, split)

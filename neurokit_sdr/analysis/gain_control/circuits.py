@@ -8,9 +8,20 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.analysis.gain_control import equations, kernels
+from neurokit_sdr.analysis.gain_control.data import check_probability
 from neurokit_sdr.core.arguments import check_choice, check_number, check_whole
 from neurokit_sdr.core.errors import ParameterError, SchemaError
 from neurokit_sdr.core.results import encode
+
+#: Dims of a circuit's parameters.
+_LAYOUT: dict[str, tuple[str, ...]] = {
+    "drive": ("unit", "stimulus"),
+    "weight": ("target", "source"),
+    "alpha": (),
+    "gamma": (),
+    "probability": ("stimulus",),
+    "preferred": ("unit",),
+}
 
 
 def gain_circuit(
@@ -137,6 +148,63 @@ def circuit_dataset(
     )
 
 
+def check_circuit(parameters: Any) -> xr.Dataset:
+    """Parameters of a circuit, dims in order, once they are finite and the circuit settles.
+
+    Raises
+    ------
+    SchemaError
+        If an array is missing, has other dims or sizes, or is not of finite numbers, or
+        probabilities do not sum to 1.
+    ParameterError
+        If alpha or gamma is no number of at least 0, or the recurrence does not settle.
+    """
+    if not isinstance(parameters, xr.Dataset):
+        raise SchemaError(
+            f"Expected a Dataset of parameters, got {type(parameters).__name__}: make one with "
+            f"nks.analysis.gain_circuit."
+        )
+    missing = [name for name in _LAYOUT if name not in parameters.variables]
+    if missing:
+        raise SchemaError(
+            f"Expected drive, weight, alpha, gamma, probability and preferred, got no "
+            f"{', '.join(missing)}: make a circuit with nks.analysis.gain_circuit."
+        )
+    for name, dims in _LAYOUT.items():
+        given = parameters[name]
+        if set(given.dims) != set(dims):
+            raise SchemaError(f"Expected {name} with dims {dims}, got {given.dims}: rename them.")
+        if not dims:
+            check_number(name, given.values.item(), 0)
+        elif given.dtype.kind not in "iuf" or not np.isfinite(given.values).all():
+            raise SchemaError(
+                f"Expected {name} as finite numbers, got NaN or infinite ones or {given.dtype} "
+                f"that is none: make a circuit with nks.analysis.gain_circuit."
+            )
+    sizes = {dim: parameters.sizes[dim] for dim in ("unit", "target", "source", "stimulus")}
+    if not sizes["unit"] == sizes["target"] == sizes["source"] or not all(sizes.values()):
+        raise SchemaError(
+            f"Expected units, targets and sources of the same number, and at least one stimulus, "
+            f"got {sizes}."
+        )
+    check_probability(parameters["probability"].values)
+    both = {name: parameters[name].transpose(*_LAYOUT[name]) for name in ("drive", "weight")}
+    equations.check_stable(both["weight"].values)
+    return parameters.assign(both)
+
+
+def check_labelled(name: str, value: Any) -> xr.DataArray:
+    """A DataArray of numbers, or a :class:`SchemaError`."""
+    if not isinstance(value, xr.DataArray):
+        raise SchemaError(
+            f"Expected {name} as a DataArray with named dims, got {type(value).__name__}: label "
+            f"it with xr.DataArray(values, dims=...)."
+        )
+    if value.dtype.kind not in "biuf":
+        raise SchemaError(f"Expected {name} as numbers, got {value.dtype}.")
+    return value
+
+
 def adaptor_ensemble(
     stimulus: xr.DataArray, *, adaptor: float = 0.0, probability: float = 0.4, spread: int = 0
 ) -> xr.DataArray:
@@ -175,6 +243,7 @@ def adaptor_ensemble(
     check_number("probability", probability, 0, 1)
     if spread not in (0, 1):
         raise ParameterError(f"Expected spread 0 or 1, got {spread!r}.")
+    check_labelled("stimulus", stimulus)
     n = stimulus.size
     if n < 2 + 2 * spread:
         raise SchemaError(f"Expected at least {2 + 2 * spread} stimuli, got {n}.")

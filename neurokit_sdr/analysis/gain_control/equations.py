@@ -19,6 +19,9 @@ from scipy.optimize import minimize, nnls
 
 from neurokit_sdr.core.errors import ParameterError
 
+#: Gains above this have run away.
+_RUNAWAY = 1e6
+
 
 class Circuit(NamedTuple):
     """What stays fixed while gains adapt."""
@@ -63,6 +66,26 @@ def check_stable(weight: np.ndarray) -> None:
         raise ParameterError(
             f"Expected a recurrence whose activity settles (every eigenvalue with a real part "
             f"below 1), got one of {largest:.4g}: lower its strength."
+        )
+
+
+def _check_step(
+    gain: np.ndarray, step: int, rate: float, weight: np.ndarray | None = None, top: float = 0.0
+) -> None:
+    """Raise where a step has led to gains that run away.
+
+    Gains on the total input (with ``weight``, and ``top``, the largest eigenvalue of its symmetric
+    part) do so too where the recurrence times them does not settle.
+    """
+    size = float(np.abs(gain).max())
+    settles = size <= _RUNAWAY
+    # Gains >= 0 cannot raise a real part above their largest times top: most frames end here.
+    if settles and weight is not None and not (gain.min() >= 0 and size * top < 1 - 1e-9):
+        settles = bool(np.linalg.eigvals(gain[:, None] * weight).real.max() < 1 - 1e-9)
+    if not settles:
+        raise ParameterError(
+            f"Expected gains that settle, got ones that run away in frame {step} at rate {rate:g}, "
+            f"up to a size of {size:.3g}: lower it."
         )
 
 
@@ -174,6 +197,11 @@ def online(
     """Gains after each stimulus of a stream of indices, (time, unit): one gradient step per frame.
 
     A step uses what the circuit sees in that frame, f f' in place of its mean.
+
+    Raises
+    ------
+    ParameterError
+        If a step leads to gains that run away.
     """
     metric, a = _metric(circuit)
     pull = np.zeros(len(a))
@@ -186,9 +214,11 @@ def online(
     path = np.empty((len(stream), len(a)))
     for t, s in enumerate(stream):
         f = circuit.drive[:, s]
-        gain = gain - rate * (f * (metric @ (f * gain)) + circuit.gamma * gain - reward[:, s])
+        with np.errstate(over="ignore", invalid="ignore"):  # said below
+            gain = gain - rate * (f * (metric @ (f * gain)) + circuit.gamma * gain - reward[:, s])
         if non_negative:
             gain = np.maximum(gain, 0)
+        _check_step(gain, t, rate)
         path[t] = gain
     return path
 
@@ -208,13 +238,17 @@ def online_total(
     if control is not None:
         pull = total_gradient(circuit, np.ones(n), control)[1] / 2
     gain = np.ones(n) if start is None else np.array(start, dtype=float)
+    check_stable(gain[:, None] * circuit.weight)
+    top = float(np.linalg.eigvalsh((circuit.weight + circuit.weight.T) / 2)[-1])
     path = np.empty((len(stream), n))
     one = np.ones(1)
     for t, s in enumerate(stream):
         frame = circuit._replace(drive=circuit.drive[:, s : s + 1])
-        gain = gain - rate * (total_gradient(frame, gain, one)[1] / 2 - pull)
+        with np.errstate(over="ignore", invalid="ignore"):  # said below
+            gain = gain - rate * (total_gradient(frame, gain, one)[1] / 2 - pull)
         if non_negative:
             gain = np.maximum(gain, 0)
+        _check_step(gain, t, rate, circuit.weight, top)
         path[t] = gain
     return path
 

@@ -9,7 +9,12 @@ import xarray as xr
 from scipy.optimize import least_squares
 
 from neurokit_sdr.analysis.gain_control import equations, kernels
-from neurokit_sdr.analysis.gain_control.circuits import adaptor_ensemble, circuit_dataset
+from neurokit_sdr.analysis.gain_control.circuits import (
+    adaptor_ensemble,
+    check_circuit,
+    check_labelled,
+    circuit_dataset,
+)
 from neurokit_sdr.analysis.gain_control.data import (
     DIMS,
     Tuning,
@@ -83,11 +88,12 @@ class RecurrentGainControl(Estimator):
     Raises
     ------
     ParameterError
-        If the recurrence does not settle, a hyper-parameter is out of range, or a condition is
-        missing.
+        If the recurrence does not settle, a hyper-parameter, alpha or gamma is out of range, a
+        condition is missing, or the rate of ``adapt`` is so large that gains run away.
     SchemaError
-        If the tuning breaks the schema, has one condition, untuned units, or probabilities that do
-        not sum to 1.
+        If the tuning breaks the schema, has one condition, fewer than 2 units, untuned units, or
+        probabilities that do not sum to 1; if parameters, gains or probabilities of a circuit have
+        other dims or are not finite.
 
     Notes
     -----
@@ -158,6 +164,11 @@ class RecurrentGainControl(Estimator):
         """
         self._check_params()
         tuning = read_tuning(data)
+        if len(tuning.preferred) < 2:
+            raise SchemaError(
+                "Expected at least 2 units, got 1: the strength of recurrence between units cannot "
+                "be found from one. Add units."
+            )
         seed = resolve_seed(rng)
         found = []
         with progress_bar(len(_STARTS), "RecurrentGainControl", progress) as bar:
@@ -283,7 +294,7 @@ class RecurrentGainControl(Estimator):
             probability = adaptor_ensemble(stimulus, adaptor=middle, probability=0.4)
         both = fitted["probability"].expand_dims(condition=["control", "adapted"]).copy()
         both = both.transpose("stimulus", "condition")
-        both[:, 1] = probability.values
+        both[:, 1] = check_labelled("probability", probability).values
         settled = self.equilibrium(both)
         truth = settled["response"].expand_dims(session=np.arange(n_sessions)).copy()
         seed = resolve_seed(rng)
@@ -311,24 +322,8 @@ class RecurrentGainControl(Estimator):
             ``drive(unit, stimulus)``, ``weight(target, source)``, ``alpha``, ``gamma``,
             ``probability(stimulus)`` of the control ensemble, coordinate ``preferred(unit)``.
         """
-        if not isinstance(parameters, xr.Dataset):
-            raise SchemaError(
-                f"Expected a Dataset of parameters, got {type(parameters).__name__}: make one with "
-                f"nks.analysis.gain_circuit."
-            )
-        missing = [
-            name
-            for name in ("drive", "weight", "alpha", "gamma", "probability", "preferred")
-            if name not in parameters.variables
-        ]
-        if missing:
-            raise SchemaError(
-                f"Expected drive, weight, alpha, gamma, probability and preferred, got no "
-                f"{', '.join(missing)}: make a circuit with nks.analysis.gain_circuit."
-            )
-        check_probability(parameters["probability"].values)
-        equations.check_stable(parameters["weight"].values)
-        return cls._known(parameters, **cls._named(parameters))
+        known = check_circuit(parameters)
+        return cls._known(known, **cls._named(known))
 
     def equilibrium(self, probability: xr.DataArray) -> xr.Dataset:
         """The gains that a circuit settles at in an ensemble, and its responses.
@@ -346,6 +341,7 @@ class RecurrentGainControl(Estimator):
         """
         fitted = self._check_fitted()
         circuit = self._circuit()
+        check_labelled("probability", probability)
         names = [d for d in probability.dims if d != "stimulus"]
         if "stimulus" not in probability.dims or len(names) > 1:
             raise SchemaError(
@@ -390,12 +386,7 @@ class RecurrentGainControl(Estimator):
         fitted = self._check_fitted()
         if gain is None:
             gain = xr.DataArray(np.ones(fitted.sizes["unit"]), dims="unit")
-        if "unit" not in gain.dims or gain.ndim > 2:
-            raise SchemaError(f"Expected gain(unit) with at most one more dim, got {gain.dims}.")
-        if gain.sizes["unit"] != fitted.sizes["unit"]:
-            raise SchemaError(
-                f"Expected the gains of {fitted.sizes['unit']} units, got {gain.sizes['unit']}."
-            )
+        _check_gain(gain, fitted.sizes["unit"], 1)
         circuit, total = self._circuit(), self.gain_on == "total"
         rest = [str(d) for d in gain.dims if d != "unit"]
         rows = gain.transpose("unit", *rest).values.reshape(gain.sizes["unit"], -1).T
@@ -437,6 +428,8 @@ class RecurrentGainControl(Estimator):
         check_number("rate", rate, 0, open_low=True)
         circuit, home = self._circuit(), fitted["probability"].values
         bound = self.sign == "non_negative"
+        if gain is not None:
+            _check_gain(gain, fitted.sizes["unit"], 0)
         start = None if gain is None else np.asarray(gain.values, float)
         if self.gain_on == "drive":
             path = equations.online(circuit, index, rate, home, start, bound)
@@ -502,6 +495,18 @@ class RecurrentGainControl(Estimator):
             bounds=([-9.0, -9.0, _STRONGEST[0]], [5.0, 5.0, _STRONGEST[1]]),
             x_scale=[1.0, 1.0, 1.0],
         )
+
+
+def _check_gain(gain: Any, n_units: int, n_more: int) -> None:
+    """Raise where gains are not finite numbers of every unit, with up to ``n_more`` other dims."""
+    check_labelled("gain", gain)
+    if "unit" not in gain.dims or gain.ndim > 1 + n_more:
+        more = " with at most one more dim" if n_more else ""
+        raise SchemaError(f"Expected gain(unit){more}, got {gain.dims}.")
+    if gain.sizes["unit"] != n_units:
+        raise SchemaError(f"Expected the gains of {n_units} units, got {gain.sizes['unit']}.")
+    if not np.isfinite(gain.values).all():
+        raise SchemaError("Expected finite gains, got NaN or infinite ones.")
 
 
 def _unpacked(x: np.ndarray) -> tuple[float, float, float]:

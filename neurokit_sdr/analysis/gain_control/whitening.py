@@ -11,6 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from neurokit_sdr.core.errors import ParameterError
+
+#: Gains above this have run away, however stable the circuit (clamped ones never lose that).
+_RUNAWAY = 1e6
+
 
 class Adapted(NamedTuple):
     """Gains of a circuit over time."""
@@ -52,7 +57,38 @@ def optimal_gains(frame: np.ndarray, covariance: np.ndarray, alpha: float) -> np
 
 def transform(frame: np.ndarray, gain: np.ndarray, alpha: float) -> np.ndarray:
     """The matrix that takes input to response, (channel, channel)."""
-    return np.linalg.inv(alpha * np.eye(len(frame)) + (frame * gain) @ frame.T)
+    return np.linalg.inv(_leak(frame, gain, alpha))
+
+
+def _leak(frame: np.ndarray, gain: np.ndarray, alpha: float) -> np.ndarray:
+    """alpha I + W diag(g) W', what the responses decay with; (channel, channel)."""
+    return alpha * np.eye(len(frame)) + (frame * gain) @ frame.T
+
+
+def smallest_leak(frame: np.ndarray, gain: np.ndarray, alpha: float) -> float:
+    """Smallest eigenvalue of the leak: the responses settle only where it is above 0.
+
+    What lies within rounding of 0 counts as 0; NaN where the leak is not finite.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        leak = _leak(frame, gain, alpha)
+    if not np.isfinite(leak).all():
+        return np.nan
+    values = np.linalg.eigvalsh(leak)
+    rounding = len(values) * np.finfo(float).eps * float(np.abs(values).max())
+    return 0.0 if abs(values[0]) <= rounding else float(values[0])
+
+
+def _check_step(
+    frame: np.ndarray, gain: np.ndarray, alpha: float, step: int, rate: float, slow_rate: float
+) -> None:
+    """Raise where a step has led to gains (or weights) at which the circuit runs away."""
+    settles = np.isfinite(gain).all() and np.abs(gain).max() <= _RUNAWAY
+    if not (settles and smallest_leak(frame, gain, alpha) > 0):
+        raise ParameterError(
+            f"Expected gains that settle, got ones that run away in step {step} at rate {rate:g} "
+            f"(and slow_rate {slow_rate:g}), up to a size of {np.abs(gain).max():.3g}: lower it."
+        )
 
 
 def whitening_error(response_covariance: np.ndarray) -> float:
@@ -73,6 +109,11 @@ def adapt_offline(
 
     Gains move by ``rate (diag(W' C_yy W) - |w|^2)``; with a ``slow_rate`` the frame moves by
     ``slow_rate (C_yn - W diag(g))``, n = g z being the interneurons' output.
+
+    Raises
+    ------
+    ParameterError
+        If a step leads to a circuit that runs away.
     """
     gain, frame = gain.copy(), frame.copy()
     path, error = np.empty((len(covariances), len(gain))), np.empty(len(covariances))
@@ -87,6 +128,7 @@ def adapt_offline(
         gain = gain + rate * change
         if clamp:
             gain = np.maximum(gain, 0)
+        _check_step(frame, gain, alpha, step, rate, slow_rate)
         path[step] = gain
     return Adapted(path, frame, error)
 
@@ -104,6 +146,11 @@ def adapt_online(
     """Follow samples, (step, sample, channel), one batch a step; C_yy is that of the batch.
 
     ``error`` is that of the true ``covariances``, (step, channel, channel), where they are known.
+
+    Raises
+    ------
+    ParameterError
+        If a step leads to a circuit that runs away.
     """
     gain, frame = gain.copy(), frame.copy()
     path, error = np.empty((len(samples), len(gain))), np.full(len(samples), np.nan)
@@ -120,6 +167,7 @@ def adapt_online(
         gain = gain + rate * change
         if clamp:
             gain = np.maximum(gain, 0)
+        _check_step(frame, gain, alpha, step, rate, slow_rate)
         path[step] = gain
     return Adapted(path, frame, error)
 

@@ -46,7 +46,9 @@ class AdaptiveWhitening:
     ------
     ParameterError
         If a shape or number is out of range, a covariance is not symmetric positive definite, or
-        the rate is so large that the circuit runs away.
+        the responses do not settle, :math:`\alpha I + W\, \mathrm{diag}(g)\, W^T` not being
+        positive definite: with gains that were given, or in a step of ``adapt`` whose rate is so
+        large that the circuit runs away.
 
     Notes
     -----
@@ -88,6 +90,12 @@ class AdaptiveWhitening:
                 f"Expected frame as finite numbers of shape (channel, interneuron), or a number of "
                 f"channels, got shape {self.frame.shape}."
             )
+        blind = np.flatnonzero(~self.frame.any(axis=0))
+        if blind.size:
+            raise ParameterError(
+                f"Expected a frame in which every interneuron has a weight, got only zeros for "
+                f"{blind[:5].tolist()} of {self.frame.shape[1]}: drop these columns."
+            )
         self.alpha = check_number("alpha", alpha, 0, open_low=True)
         self.clamp = bool(clamp)
 
@@ -95,7 +103,7 @@ class AdaptiveWhitening:
         """The gains that whiten inputs of a covariance, ``(interneuron,)``; they may be negative.
 
         With fewer interneurons than N (N + 1) / 2 these are the nearest in the least squares of
-        the circuit's matrix.
+        the circuit's matrix; where that is not positive definite, the circuit refuses them.
         """
         c = self._covariances(covariance, 2)
         gain = whitening.optimal_gains(self.frame, c, self.alpha)
@@ -103,6 +111,13 @@ class AdaptiveWhitening:
 
     def respond(self, signal: xr.DataArray, gain: Any) -> xr.DataArray:
         """Responses to a signal with a dimension ``channel``, labelled like it."""
+        if not isinstance(signal, xr.DataArray):
+            raise ParameterError(
+                f"Expected a signal as a DataArray with a dimension 'channel', got "
+                f"{type(signal).__name__}: label it with xr.DataArray(values, dims=('time', "
+                f"'channel'))."
+            )
+        as_numbers("signal", signal)
         if "channel" not in signal.dims or signal.sizes["channel"] != len(self.frame):
             raise ParameterError(
                 f"Expected a signal with {len(self.frame)} along 'channel', got "
@@ -166,6 +181,10 @@ class AdaptiveWhitening:
                         f"Expected samples as finite (step, sample, channel) with "
                         f"{len(self.frame)} channels, got shape {x.shape}."
                     )
+                if not x.size:
+                    raise ParameterError(
+                        f"Expected at least one step of at least one sample, got shape {x.shape}."
+                    )
                 if known is not None and len(known) != len(x):
                     raise ParameterError(
                         f"Expected one covariance per step, got {len(known)} for {len(x)} steps."
@@ -173,11 +192,6 @@ class AdaptiveWhitening:
                 found = whitening.adapt_online(
                     self.frame, x, known, start, self.alpha, rate, self.clamp, slow_rate
                 )
-        if not np.isfinite(found.gain).all() or np.abs(found.gain).max() > 1e6:
-            raise ParameterError(
-                f"Expected gains that settle, got ones that run away at rate {rate:g} (and "
-                f"slow_rate {slow_rate:g}): lower it."
-            )
         return xr.Dataset(
             {
                 "gain": (("step", "interneuron"), found.gain, {"units": "1"}),
@@ -193,6 +207,13 @@ class AdaptiveWhitening:
                 f"Expected {self.frame.shape[1]} finite gains, one per interneuron, got shape "
                 f"{g.shape}."
             )
+        smallest = whitening.smallest_leak(self.frame, g, self.alpha)
+        if not smallest > 0:
+            raise ParameterError(
+                f"Expected gains with which the responses settle, alpha I + W diag(g) W' positive "
+                f"definite, got an eigenvalue of {smallest:.3g}: give others, such as those "
+                f"of optimal_gains."
+            )
         return g
 
     def _covariances(self, covariance: Any, ndim: int) -> np.ndarray:
@@ -202,6 +223,13 @@ class AdaptiveWhitening:
             lead = "(step, channel, channel)" if ndim == 3 else "(channel, channel)"
             raise ParameterError(
                 f"Expected covariance of shape {lead} with {n} channels, got {c.shape}."
+            )
+        if not len(c):
+            raise ParameterError("Expected a covariance for at least one step, got none.")
+        if not np.isfinite(c).all():
+            raise ParameterError(
+                f"Expected a finite covariance, got {int((~np.isfinite(c)).sum())} NaN or infinite "
+                f"entries."
             )
         if not np.allclose(c, np.swapaxes(c, -1, -2), atol=1e-8 * np.abs(c).max()):
             raise ParameterError("Expected a symmetric covariance, got one that is not.")

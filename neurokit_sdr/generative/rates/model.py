@@ -17,7 +17,7 @@ import xarray as xr
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.arguments import Interval
 from neurokit_sdr.core.errors import ParameterError, SchemaError
-from neurokit_sdr.core.estimator import Estimator
+from neurokit_sdr.core.estimator import Estimator, Tags
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
 from neurokit_sdr.engines.poisson.score import bits_per_spike
 from neurokit_sdr.generative.rates.arrays import Arrays, evaluation_arrays
@@ -34,6 +34,7 @@ class RateModel(Estimator):
     :meth:`_latent` and :meth:`_draw`. ``result_`` is begun by :func:`begin_result`.
     """
 
+    tags: ClassVar[Tags] = Tags(holds_out=True)
     #: Variables of ``result_`` that :meth:`from_parameters` needs, with their dims.
     _needed: ClassVar[dict[str, tuple[str, ...]]] = {}
     #: Attributes of ``result_`` that it needs besides ``bin_size``, numbers above 0.

@@ -159,3 +159,80 @@ def test_bad_calls_are_said():
         model.respond(xr.DataArray(np.ones(3), dims="unit"))
     with pytest.raises(ParameterError, match="probability"):
         nks.analysis.adaptor_ensemble(model.result_["stimulus"], probability=1.5)
+    with pytest.raises(SchemaError, match="at least 2 units, got 1"):
+        nks.analysis.RecurrentGainControl().fit(_tuning().isel(unit=[4]), progress=False)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("gain_on", "rate"),
+    [("drive", 5.0), ("drive", 1e6), ("drive", 1e308), ("total", 50.0), ("total", 1e308)],
+)
+@pytest.mark.parametrize("recurrence", [-2.0, 0.6])
+def test_a_rate_at_which_gains_run_away_is_said_with_the_frame(gain_on, rate, recurrence, seed):
+    model = made(gain_on=gain_on, recurrence=recurrence)
+    stimuli = np.random.default_rng(seed).integers(0, 24, 200)
+    with pytest.raises(ParameterError, match=r"run away in frame \d+ at rate .*lower"):
+        model.adapt(stimuli, rate=rate)
+
+
+def _circuit(**values) -> xr.Dataset:
+    circuit = nks.analysis.gain_circuit(12, 24)
+    for name, value in values.items():
+        circuit[name] = circuit[name].astype(object if isinstance(value, str) else float)
+        circuit[name][(0,) * circuit[name].ndim] = value
+    return circuit
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -0.1, "much"])
+@pytest.mark.parametrize("name", ["alpha", "gamma"])
+def test_prices_of_a_circuit_are_checked(name, value):
+    with pytest.raises(ParameterError, match=f"Expected {name} to be a number >= 0, got"):
+        nks.analysis.RecurrentGainControl.from_parameters(_circuit(**{name: value}))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "says"),
+    [
+        (lambda: _circuit(drive=np.nan), "drive as finite"),
+        (lambda: _circuit(weight=np.nan), "weight as finite"),
+        (lambda: _circuit(weight=np.inf), "weight as finite"),
+        (lambda: _circuit(preferred=np.nan), "preferred as finite"),
+        (lambda: _circuit(probability=np.nan), "probability as finite"),
+        (lambda: _circuit(drive="loud"), "drive as finite"),
+        (lambda: _circuit().rename(unit="neuron"), "drive with dims"),
+        (lambda: _circuit().isel(stimulus=0), "drive with dims"),
+        (lambda: _circuit().isel(target=slice(5)), "of the same number"),
+        (lambda: _circuit().isel(unit=[], target=[], source=[]), "of the same number"),
+        (lambda: _circuit().assign(alpha=("unit", np.ones(12))), "alpha with dims"),
+    ],
+)
+def test_arrays_of_a_circuit_are_checked(parameters, says):
+    with pytest.raises(SchemaError, match=says):
+        nks.analysis.RecurrentGainControl.from_parameters(parameters())
+
+
+def test_dims_of_a_circuit_may_come_in_any_order():
+    turned = _circuit().transpose("stimulus", "unit", "source", "target")
+    model = nks.analysis.RecurrentGainControl.from_parameters(turned)
+    straight = nks.analysis.RecurrentGainControl.from_parameters(_circuit())
+    xr.testing.assert_equal(model.simulate(1), straight.simulate(1))
+
+
+def test_arrays_without_labels_are_said():
+    model = made()
+    p = model.result_["probability"]
+    for call in (
+        lambda: model.respond(np.ones(5)),
+        lambda: model.respond(1.0),
+        lambda: model.adapt([0], gain=np.ones(12)),
+        lambda: model.equilibrium(p.values),
+        lambda: model.simulate(1, probability=p.values),
+        lambda: nks.analysis.adaptor_ensemble(p["stimulus"].values),
+    ):
+        with pytest.raises(SchemaError, match=r"as a DataArray.*label it"):
+            call()
+    with pytest.raises(SchemaError, match="12 units, got 3"):
+        model.adapt([0], gain=xr.DataArray(np.ones(3), dims="unit"))
+    with pytest.raises(SchemaError, match="finite gains"):
+        model.respond(xr.DataArray(np.full(12, np.nan), dims="unit"))

@@ -152,9 +152,77 @@ def test_responses_keep_their_labels_and_are_white(seed):
             lambda: nks.analysis.AdaptiveWhitening(2).adapt(samples=np.ones((3, 2)), rate=0.1),
             "step, sample, channel",
         ),
-        (lambda: nks.analysis.AdaptiveWhitening(2).respond(xr.DataArray([1.0]), 1), "channel"),
+        (
+            lambda: nks.analysis.AdaptiveWhitening(2).respond(xr.DataArray([1.0]), np.ones(3)),
+            "channel",
+        ),
+        (lambda: nks.analysis.AdaptiveWhitening(2).respond(np.ones((4, 2)), np.ones(3)), "ndarray"),
+        (
+            lambda: nks.analysis.AdaptiveWhitening(2).respond(
+                xr.DataArray([["a", "b"]], dims=("time", "channel")), np.ones(3)
+            ),
+            "signal as numbers",
+        ),
+        (
+            lambda: nks.analysis.AdaptiveWhitening(2).adapt(np.zeros((0, 2, 2)), rate=0.1),
+            "covariance for at least one step",
+        ),
+        (
+            lambda: nks.analysis.AdaptiveWhitening(2).adapt(samples=np.zeros((3, 0, 2)), rate=0.1),
+            "at least one sample",
+        ),
+        (
+            lambda: nks.analysis.AdaptiveWhitening(2).adapt(samples=np.zeros((0, 4, 2)), rate=0.1),
+            "at least one step",
+        ),
+        (
+            lambda: nks.analysis.AdaptiveWhitening(2).optimal_gains(np.full((2, 2), np.nan)),
+            "finite covariance, got 4",
+        ),
+        (
+            lambda: nks.analysis.AdaptiveWhitening(2).optimal_gains(np.diag([1, np.inf])),
+            "finite covariance, got 1",
+        ),
+        (lambda: nks.analysis.AdaptiveWhitening(np.zeros((2, 3))), "only zeros"),
+        (lambda: nks.analysis.AdaptiveWhitening([[1, 0], [1, 0]]), r"only zeros for \[1\] of 2"),
     ],
 )
 def test_bad_input_is_said(call, says):
     with pytest.raises(ParameterError, match=says):
         call()
+
+
+C = np.array([[2.0, 0.5], [0.5, 1.0]])
+
+
+@pytest.mark.parametrize("rate", [5.0, 10.0, 1e3, 1e300])
+@pytest.mark.parametrize("options", [{}, {"slow_rate": 0.01}])
+def test_a_rate_at_which_the_circuit_runs_away_is_said_with_the_step(rate, options, seed):
+    circuit = nks.analysis.AdaptiveWhitening(2)
+    samples = np.random.default_rng(seed).normal(size=(300, 8, 2)) @ np.linalg.cholesky(C).T
+    for data in ({"covariance": np.array([C] * 300)}, {"samples": samples}):
+        with pytest.raises(ParameterError, match=r"run away in step \d+ at rate .*lower"):
+            circuit.adapt(**data, rate=rate, **options)
+
+
+def test_weights_that_learn_too_fast_run_away_and_are_said():
+    with pytest.raises(ParameterError, match=r"run away in step \d+ .*slow_rate 50"):
+        nks.analysis.AdaptiveWhitening(2).adapt(np.array([C] * 300), rate=0.01, slow_rate=50.0)
+
+
+@pytest.mark.parametrize(
+    "gain", [[-9, -9, -9], [-9, 9, 9], np.full(3, -2 / 3), np.full(3, 1.7e308)]
+)
+def test_gains_with_which_responses_do_not_settle_are_refused(gain):
+    # For the three vectors at 120 degrees W W' = 1.5 I: at gains of -2/3 the leak is 0.
+    circuit = nks.analysis.AdaptiveWhitening(2)
+    x = xr.DataArray(np.ones((4, 2)), dims=("time", "channel"))
+    for call in (
+        lambda: circuit.respond(x, gain),
+        lambda: circuit.response_covariance(C, gain),
+        lambda: circuit.adapt(C[None], rate=0.1, gain=gain),
+    ):
+        with pytest.raises(ParameterError, match=r"positive definite, got an eigenvalue"):
+            call()
+    near = np.full(3, -0.66)  # just inside: the leak is 0.01
+    np.testing.assert_allclose(circuit.respond(x, near), 100, rtol=1e-9)
