@@ -28,18 +28,27 @@ N_ERRORS = 6
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
-def compile_quickly(patch: pytest.MonkeyPatch) -> None:
-    """Compile the steps and the network without optimisation; the same operations are run."""
+@functools.cache
+def quick() -> list[tuple[object, str, object]]:
+    """The steps and the network, compiled without optimisation; the same operations are run."""
+    found: list[tuple[object, str, object]] = []
     for name in ("begin", "advance", "assess", "inspect"):
         options = {"static_argnames": ("program", "training")[: 1 + (name == "inspect")]}
         if name == "advance":
             options["donate_argnames"] = "state"
         plain = getattr(steps, name).__wrapped__
-        patch.setattr(steps, name, jax.jit(plain, compiler_options=QUICK, **options))
+        found.append((steps, name, jax.jit(plain, compiler_options=QUICK, **options)))
     for name in ("run", "draw_prior"):
-        quick = eqx.filter_jit(getattr(networks, name).__wrapped__, compiler_options=QUICK)
-        for module in (networks, predictions):
-            patch.setattr(module, name, quick)
+        plain = getattr(networks, name).__wrapped__
+        compiled = eqx.filter_jit(plain, compiler_options=QUICK)
+        found += [(module, name, compiled) for module in (networks, predictions)]
+    return found
+
+
+def compile_quickly(patch: pytest.MonkeyPatch) -> None:
+    """Put them in place, and only for a while: of other tests the bits would change."""
+    for module, name, compiled in quick():
+        patch.setattr(module, name, compiled)
 
 
 # ---------------------------------------------------------------- data and models

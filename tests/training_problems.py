@@ -149,6 +149,17 @@ def printed():
     print(json.dumps([len(jax.devices()), trained.n_traces, history]))
 
 
+def megabytes(name: str) -> float:
+    """Memory of this process now (``VmRSS``) or at most (``VmHWM``, and where there is no Linux).
+
+    Not what the system says of resource usage: there a child begins with its parent's peak.
+    """
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return int(status.read_text().split(f"{name}:")[1].split()[0]) / 1024
+
+
 # ---------------------------------------------------------------- windows of a recording on disk
 
 N_WINDOWS, WINDOW, N_UNITS = 1_000_000, 50, 32
@@ -185,8 +196,7 @@ def train_on_windows(path: str) -> None:
     data = Gathered(recording, N_WINDOWS, windows)
     settings = Settings(1, 500, Group(Schedule(0.02, "cosine")), average=0.99)
     trained = fit(data, settings, model=Line(N_UNITS), loss=next_count)
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+    peak = megabytes("VmHWM")
     weight = np.append(trained.best.weight[:, 0], trained.best.bias).tolist()
     print(json.dumps([peak, weight, trained.history["rows"].tolist(), trained.status]))
 
@@ -202,6 +212,5 @@ def five_folds() -> None:
     found = []
     for number in range(5):
         flow_problems.fit(data.isel(trial=slice(number, None)), n_steps=4, n_hidden=16)
-        status = Path("/proc/self/status").read_text()
-        found.append(int(status.split("VmRSS:")[1].split()[0]) / 1024)
+        found.append(megabytes("VmRSS"))
     print(json.dumps(found))

@@ -341,10 +341,10 @@ class Weighed(NamedTuple):
 
 
 def test_compiled_code_of_other_trainings_is_dropped():
-    """Each of ten would leave three programs."""
+    """Each of six would leave three programs."""
     quick = PLAIN._replace(n_epochs=1)
     alive = []
-    for number in range(10):
+    for number in range(KEPT + 3):
         loss = Weighed(number + 1.0)
         assert fit(line_data(0), quick, line_data(1), loss=loss).n_traces == 3
         assert fit(line_data(1), quick, line_data(0), loss=loss).n_traces == 0

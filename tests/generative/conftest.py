@@ -6,13 +6,15 @@ import pytest
 from flow_problems import LangevinFlow, compile_quickly, fit, recording
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def quickly():
     with pytest.MonkeyPatch.context() as patch:
         compile_quickly(patch)
         yield
 
 
-@pytest.fixture(scope="package")
-def fitted(quickly) -> LangevinFlow:
-    return fit(recording(0))
+@pytest.fixture(scope="session")
+def fitted() -> LangevinFlow:
+    with pytest.MonkeyPatch.context() as patch:
+        compile_quickly(patch)
+        return fit(recording(0))
