@@ -154,9 +154,10 @@ def test_what_reads_knows_home(home, name):
     assert reader(f"~/{file}") is not None
 
 
-def test_a_benchmark_that_is_not_there_is_looked_for_at_home(home):
+@pytest.mark.parametrize("reader", [nks.io.read_neural_latents, nks.analysis.load_benucci])
+def test_what_is_not_there_is_looked_for_at_home(home, reader):
     with pytest.raises(nks.core.errors.NeurokitError, match=str(home)):
-        nks.io.read_neural_latents("~/nothing")
+        reader("~/nothing")
 
 
 def test_the_command_line_knows_home(home):
@@ -167,7 +168,7 @@ def test_the_command_line_knows_home(home):
 
 
 def test_every_taker_of_a_path_is_tried():
-    tried = {*CALLS, *OPENED, "io.read_neural_latents"}
+    tried = {*CALLS, *OPENED, "io.read_neural_latents", "analysis.load_benucci"}
     found = set(takers())
     assert found - tried == set()
     assert len(found) >= 15

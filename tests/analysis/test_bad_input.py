@@ -192,10 +192,10 @@ def test_progress_and_rng_in_the_wrong_place(wrong):
 def test_a_checkpoint_that_is_no_checkpoint(tmp_path):
     path = tmp_path / "fit.checkpoint"
     path.write_bytes(pickle.dumps({"theta": 1}))
-    with pytest.raises(FileFormatError, match="pickle"):
+    with pytest.raises(FileFormatError, match="is not a checkpoint"):
         HMMGLM(2).fit(recording(), rng=0, checkpoint=path, progress=False)
     path.write_bytes(b"")
-    with pytest.raises(FileFormatError, match="empty"):
+    with pytest.raises(FileFormatError, match="is not a checkpoint"):
         HMMGLM(2).fit(recording(), rng=0, checkpoint=path, progress=False)
 
 

@@ -110,6 +110,7 @@ def dynamics_with_too_few_degrees(at, data, rng):
     return draw_dynamics(data, at, PRIOR._replace(noise_df=PRIOR.noise_df - 4), rng)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kernel",
     [

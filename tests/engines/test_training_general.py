@@ -340,6 +340,7 @@ class Weighed(NamedTuple):
         return self.number * loss, terms
 
 
+@pytest.mark.slow
 def test_compiled_code_of_other_trainings_is_dropped():
     """Each of six would leave three programs."""
     quick = PLAIN._replace(n_epochs=1)

@@ -28,6 +28,7 @@ def gain_and_offset():
     return data, compare(data, mechanisms=["gain", "gain_offset"], rng=0, n_folds=2)
 
 
+@pytest.mark.slow
 def test_offsets_are_told_from_pure_gain(gain_and_offset):
     _, compared = gain_and_offset
     assert compared.attrs["verdict"] == "gain_offset"

@@ -58,6 +58,7 @@ def test_clamped_gains_never_fall_below_0_and_whiten_no_better():
     assert held["error"][-1] > 0.1 > free.adapt(steps, rate=0.05)["error"][-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [1.0, 0.5])
 def test_online_gains_settle_within_the_derived_noise(alpha, seed):
     c = np.array([[2.0, 0.6], [0.6, 1.5]])
