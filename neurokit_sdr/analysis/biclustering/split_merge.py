@@ -5,13 +5,14 @@ if not, its cluster joins the first one's. Dynamics and noise are integrated out
 of a cluster more, all whose interactions with the others come with it, is counted exactly; they are
 drawn anew afterwards.
 
-A split draws, in turn: who leaves, by likeness of counts; their offsets and loadings; and their
-trajectories, from a Gaussian law that fits those. Both follow from a few turns of a sampler of the
-group alone, which begins from a *gauge*: loadings along the main directions of the group, drawn
-widely because trajectories can be turned, stretched and shifted. On the way back a gauge is drawn
-near the loadings that are there. Gauge and turns are auxiliary: the first enters the ratio with its
-densities both ways, the second are run anew from it in either. A merge draws offsets and loadings
-in the trajectory that stays, by Laplace's method.
+A split draws, in turn: who leaves, by likeness of counts; their offsets and loadings; the dynamics
+of the new cluster alone; and its trajectories, from a Gaussian law that fits those. All follow from
+a few turns of a sampler of the group alone, which begins from a *gauge*: loadings along the main
+directions of the group, drawn widely because trajectories can be turned, stretched and shifted. On
+the way back a gauge is drawn near the loadings that are there, and dynamics as the trajectories
+that are there tell them. Gauge, turns and dynamics are auxiliary: the first and the last enter the
+ratio with their densities both ways, the turns are run anew from the gauge in either. A merge draws
+offsets and loadings in the trajectory that stays, by Laplace's method.
 
 References
 ----------
@@ -33,7 +34,6 @@ from neurokit_sdr.analysis.biclustering.clusters import loading_precision
 from neurokit_sdr.analysis.biclustering.equations import Counts, Parameters, Priors
 from neurokit_sdr.analysis.biclustering.likeness import chances_to_leave, directions
 from neurokit_sdr.analysis.biclustering.partition import log_partition
-from neurokit_sdr.analysis.biclustering.prior import nothing_known
 from neurokit_sdr.analysis.biclustering.smoother import (
     PathLaw,
     law_of_paths,
@@ -41,8 +41,10 @@ from neurokit_sdr.analysis.biclustering.smoother import (
     path_of,
 )
 from neurokit_sdr.analysis.biclustering.states import (
+    Regression,
     draw_dynamics,
     draw_regression,
+    log_density_of_regression,
     log_evidence,
     regress,
 )
@@ -52,6 +54,9 @@ _ALONG = 0.5
 
 #: How far a gauge may lie from that of what came of it, in units of its own standard deviation.
 _FOUND = 0.15
+
+#: How many bins a bin of a proposal's beginning counts for in the law of its dynamics.
+_WORTH = 0.2
 
 #: Turns of the sampler that a proposal begins with, and those before loadings move, too.
 _TURNS = 10
@@ -104,7 +109,8 @@ def _split(
     gauge = draw_gauge(basis, prior, rng)
     begin = launch(data, at, prior, group, basis, gauge, rng)
     own = _draw_join(data, at, prior, group, begin.path, rng)
-    law = group_law(data, at, prior, group, own, begin)
+    moved = draw_regression(begin.dynamics, rng)
+    law = group_law(data, at, prior, group, own, begin.path, *moved)
     path = path_of(law, rng.standard_normal(law.centre.shape))
     cluster = at.cluster.copy()
     cluster[group] = at.latent.shape[1]
@@ -121,6 +127,9 @@ def _split(
     ratio += log_density_of_gauge_found(gauge, data, basis, group, own, prior)
     ratio -= log_density_of_gauge(gauge, prior) + _log_leave(chance, goes)
     ratio -= _log_join(data, at, prior, group, begin.path, own) + log_density_of_path(law, path)
+    there = regress(path, at.state, data.starts, prior)
+    ratio += log_density_of_regression(there, *moved)
+    ratio -= log_density_of_regression(begin.dynamics, *moved)
     return new if np.log(rng.random()) < ratio else at
 
 
@@ -143,7 +152,10 @@ def _merge(
     own = np.column_stack([at.offset, at.loading])[group]
     gauge = find_gauge(data, basis, group, own, prior, rng)
     begin = launch(data, at, prior, group, basis, gauge, rng)
-    law = group_law(data, at, prior, group, own, begin)
+    path = np.ascontiguousarray(at.latent[:, gone])
+    there = regress(path, at.state, data.starts, prior)
+    moved = draw_regression(there, rng)
+    law = group_law(data, at, prior, group, own, begin.path, *moved)
     stayed = np.ascontiguousarray(at.latent[:, kept])
     joined = _draw_join(data, at, prior, group, stayed, rng)
     cluster = at.cluster.copy()
@@ -159,7 +171,9 @@ def _merge(
     ratio += log_density_of_gauge(gauge, prior) + _log_leave(chance, goes)
     ratio -= log_density_of_gauge_found(gauge, data, basis, group, own, prior)
     ratio += _log_join(data, at, prior, group, begin.path, own)
-    ratio += log_density_of_path(law, np.ascontiguousarray(at.latent[:, gone]))
+    ratio += log_density_of_path(law, path)
+    ratio += log_density_of_regression(begin.dynamics, *moved)
+    ratio -= log_density_of_regression(there, *moved)
     ratio -= _log_join(data, at, prior, group, stayed, joined)
     return new if np.log(rng.random()) < ratio else at
 
@@ -302,11 +316,18 @@ def _usual_offset(data: Counts, group: np.ndarray) -> np.ndarray:
 
 
 class Launch(NamedTuple):
-    """What a proposal begins with: a trajectory (time, 1 + factor) and its dynamics and noise."""
+    """What a proposal begins with.
+
+    Attributes
+    ----------
+    path
+        A trajectory, shape (time, 1 + factor).
+    dynamics
+        The law that its dynamics and noise are drawn from, wider than what the path would say.
+    """
 
     path: np.ndarray
-    dynamics: np.ndarray
-    noise: np.ndarray
+    dynamics: Regression
 
 
 def launch(
@@ -326,20 +347,16 @@ def launch(
     own[:, 0] += _usual_offset(data, group)
     path = np.zeros((len(data.spikes), 1 + prior.n_factors))
     # The empty path that begins would fit noise of no size at all.
-    dynamics, noise = draw_regression(nothing_known(path.shape[1], prior), rng)
-    means = []
+    nothing = regress(path, at.state, data.starts, prior, 0.0)
+    dynamics, noise = draw_regression(nothing, rng)
     for turn in range(_TURNS):
-        law = group_law(data, at, prior, group, own, Launch(path, dynamics, noise))
+        law = group_law(data, at, prior, group, own, path, dynamics, noise)
         path = path_of(law, rng.standard_normal(path.shape))
-        found = regress(path, at.state, data.starts, prior)
-        dynamics, noise = draw_regression(found, rng)
         if turn >= _SETTLING:
             own = _draw_join(data, at, prior, group, path, rng)
-            df = found.df - path.shape[1] - 1
-            means.append((found.mean, found.scale / np.maximum(df, 1)[:, None, None]))
-    # Of means, not draws: a rarely used state must not be sure of what it has hardly seen.
-    dynamics, noise = (np.mean(several, axis=0) for several in zip(*means, strict=True))
-    return Launch(path, dynamics, noise)
+        found = regress(path, at.state, data.starts, prior)
+        dynamics, noise = draw_regression(found, rng)
+    return Launch(path, regress(path, at.state, data.starts, prior, _WORTH))
 
 
 def group_law(
@@ -348,20 +365,23 @@ def group_law(
     prior: Priors,
     group: np.ndarray,
     own: np.ndarray,
-    begin: Launch,
+    near: np.ndarray,
+    dynamics: np.ndarray,
+    noise: np.ndarray,
 ) -> PathLaw:
-    """Return a Gaussian law of the trajectories of a group with known offsets and loadings."""
+    """Return a Gaussian law of the trajectories of a group: the posterior, but for the counts.
+
+    Those are replaced by their auxiliary variates' means near a trajectory.
+    """
     r, seen, y = at.dispersion[group], data.observed[:, group], data.spikes[:, group]
     width = 1 + prior.n_factors
     design = np.column_stack([np.ones(len(group)), own[:, 1:]])
     squares = (design[:, :, None] * design[:, None, :]).reshape(len(group), -1)
     known = own[:, 0] - np.log(r)
-    psi = known + begin.path @ design.T
+    psi = known + near @ design.T
     # The mean of the auxiliary variates; its limit at 0 is 1/4.
     mean = np.where(np.abs(psi) < 1e-6, 0.25, np.tanh(psi / 2) / (2 * psi + (psi == 0)))
     weight = np.where(seen, (y + r) * mean, 0.0)
     pull = (np.where(seen, (y - r) / 2, 0.0) - weight * known) @ design
     precision = (weight @ squares).reshape(len(y), 1, width, width)
-    return law_of_paths(
-        pull, precision, begin.dynamics, begin.noise, at.state, data.starts, prior.first_sd
-    )
+    return law_of_paths(pull, precision, dynamics, noise, at.state, data.starts, prior.first_sd)
