@@ -29,6 +29,7 @@ _ROOMS = (
 )
 _FUNCTIONS = {
     "bin_spikes": "neurokit_sdr.preprocessing.binning",
+    "estimate_tuning": "neurokit_sdr.preprocessing.tuning",
     "concat_trials": "neurokit_sdr.preprocessing.trials",
     "split_at_gaps": "neurokit_sdr.preprocessing.trials",
     "bin_signal": "neurokit_sdr.preprocessing.signals",

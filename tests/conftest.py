@@ -6,6 +6,20 @@ import os
 from pathlib import Path
 
 import pytest
+from compiled import stale
+
+import neurokit_sdr as nks
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile again what was compiled from other sources, before any worker of xdist begins."""
+    if not hasattr(config, "workerinput"):
+        for code in stale(Path(nks.__file__).parent):
+            code.unlink(missing_ok=True)
+
+
+#: A package of its own: its test puts it where it can be imported.
+collect_ignore = ["example_package"]
 
 
 @pytest.fixture(scope="session")

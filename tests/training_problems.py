@@ -189,3 +189,19 @@ def train_on_windows(path: str) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
     weight = np.append(trained.best.weight[:, 0], trained.best.bias).tolist()
     print(json.dumps([peak, weight, trained.history["rows"].tolist(), trained.status]))
+
+
+# ---------------------------------------------------------------- folds of several sizes
+
+
+def five_folds() -> None:
+    """Print the resident memory in MB after each of five fits of one model to other trials."""
+    import flow_problems
+
+    data = flow_problems.recording(0)
+    found = []
+    for number in range(5):
+        flow_problems.fit(data.isel(trial=slice(number, None)), n_steps=4, n_hidden=16)
+        status = Path("/proc/self/status").read_text()
+        found.append(int(status.split("VmRSS:")[1].split()[0]) / 1024)
+    print(json.dumps(found))

@@ -22,10 +22,16 @@ try:
     from neurokit_sdr.analysis.connectivity import transfer_entropy as transfer_entropy
     from neurokit_sdr.analysis.gain_control import AdaptiveWhitening as AdaptiveWhitening
     from neurokit_sdr.analysis.gain_control import RecurrentGainControl as RecurrentGainControl
+    from neurokit_sdr.analysis.gain_control import adaptation_time_course as adaptation_time_course
     from neurokit_sdr.analysis.gain_control import adaptor_ensemble as adaptor_ensemble
     from neurokit_sdr.analysis.gain_control import compare_gain_models as compare_gain_models
+    from neurokit_sdr.analysis.gain_control import decorrelation as decorrelation
+    from neurokit_sdr.analysis.gain_control import fidelity_and_cost as fidelity_and_cost
     from neurokit_sdr.analysis.gain_control import gain_circuit as gain_circuit
     from neurokit_sdr.analysis.gain_control import load_benucci as load_benucci
+    from neurokit_sdr.analysis.gain_control import preferred_shift as preferred_shift
+    from neurokit_sdr.analysis.gain_control import response_extremes as response_extremes
+    from neurokit_sdr.analysis.gain_control import response_flatness as response_flatness
     from neurokit_sdr.analysis.gain_control import simulate_gain_sessions as simulate_gain_sessions
     from neurokit_sdr.analysis.hmm_glm.model import HMMGLM as HMMGLM
 except ModuleNotFoundError as error:

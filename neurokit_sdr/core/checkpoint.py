@@ -67,7 +67,9 @@ class Checkpoint:
 
     def __init__(self, path: str | os.PathLike[str] | None, identity: Mapping[str, Any]) -> None:
         self._path = None if path is None else Path(path).expanduser()
-        self._identity = encode({**identity, "versions": _versions()})
+        # Reading the versions takes milliseconds, which a call that keeps nothing need not wait.
+        known = {} if path is None else {**identity, "versions": _versions()}
+        self._identity = encode(known)
 
     def read(self) -> dict[str, np.ndarray] | None:
         """Return the saved arrays, or None where there are none.

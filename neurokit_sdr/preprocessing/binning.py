@@ -16,7 +16,8 @@ from neurokit_sdr.core.errors import MissingDependencyError, ParameterError, Sch
 _WHOLE_BIN = 1e-6
 #: Of the variables that binning makes.
 _NAMES = ("count", "time", "trial_length", "observed", "context")
-_SECONDS = "it is in seconds, and 0.02 is usual"
+#: What a bin width is, for error texts.
+SECONDS = "it is in seconds, and 0.02 is usual"
 
 
 def bin_spikes(
@@ -79,7 +80,7 @@ def bin_spikes(
            [1, 0]], dtype=int32)
     """
     spikes = schema.select(session, "spikes")
-    width = check_number("bin_size", bin_size, 0, open_low=True, hint=_SECONDS)
+    width = check_number("bin_size", bin_size, 0, open_low=True, hint=SECONDS)
     lead = round(check_number("context", context, 0) / width)
     if lead and trials is None:
         raise ParameterError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import numbers
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,10 +10,12 @@ import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core import schema
+from neurokit_sdr.core.arguments import check_number
 from neurokit_sdr.core.clock import even_time
 from neurokit_sdr.core.errors import ParameterError, SchemaError, warn
 from neurokit_sdr.preprocessing import filtering
 from neurokit_sdr.preprocessing.along_time import BinMean, Cut, Filter, along_time, cut_trials
+from neurokit_sdr.preprocessing.binning import SECONDS
 from neurokit_sdr.preprocessing.sampling import GAP, ON_EDGE, Clock, clock_of, samples
 
 #: Kinds of a session that these functions take, in this order where none is named.
@@ -76,7 +77,7 @@ def bin_signal(data: xr.Dataset | xr.DataTree, bin_size: float) -> xr.Dataset:
     """
     recording = _continuous(data)
     clock = clock_of(recording)
-    width = _positive(bin_size, "bin_size", "seconds: 0.02 is usual")
+    width = check_number("bin_size", bin_size, 0, open_low=True, hint=SECONDS)
     if width * clock.rate < 1 - ON_EDGE:
         raise ParameterError(
             f"Expected bin_size of at least one sampling interval, {1 / clock.rate:g} s, got "
@@ -175,7 +176,10 @@ def epoch(
     """
     recording = _continuous(data)
     clock = clock_of(recording)
-    start, stop = _number(start, "start"), _number(stop, "stop")
+    start, stop = (
+        check_number(name, edge, hint="it is in seconds")
+        for name, edge in (("start", start), ("stop", stop))
+    )
     if stop < start:
         raise ParameterError(f"Expected start <= stop, got {start:g} and {stop:g} s.")
     table = _event_table(events)
@@ -328,25 +332,11 @@ def _converted(name: str) -> str:
     return f"data = data.assign({{{name!r}: data[{name!r}].astype(float)}})"
 
 
-def _number(value: Any, name: str) -> float:
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not real or not np.isfinite(value):
-        raise ParameterError(f"Expected {name} as a finite number of seconds, got {value!r}.")
-    return float(value)
-
-
-def _positive(value: Any, name: str, hint: str) -> float:
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not real or not np.isfinite(value) or value <= 0:
-        raise ParameterError(f"Expected {name} > 0 in {hint}, got {value!r}.")
-    return float(value)
-
-
 def _band(low: Any, high: Any, rate: float) -> tuple[float | None, float | None]:
     if low is None and high is None:
         raise ParameterError("Expected low, high or both in Hz, got neither.")
     edges = [
-        None if edge is None else _positive(edge, name, "Hz")
+        None if edge is None else check_number(name, edge, 0, open_low=True, hint="it is in Hz")
         for name, edge in (("low", low), ("high", high))
     ]
     top = edges[1] if edges[1] is not None else rate / 2

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core import schema
+from neurokit_sdr.core.arguments import Interval, check_whole
 from neurokit_sdr.core.errors import ParameterError, SchemaError
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
 from neurokit_sdr.validation.splits import Split
@@ -157,8 +157,7 @@ def held_out_folds(
     [['l', 'r'], ['l', 'r'], ['l', 'r']]
     """
     marked, seed = _marked(counts, neurons, forward, rng)
-    if not _is_whole(n_folds) or n_folds < 2:
-        raise ParameterError(f"Expected n_folds to be a whole number >= 2, got {n_folds!r}.")
+    check_whole("n_folds", n_folds, 2)
     random = stream(seed, "held_out_folds", "trials")
     labels = _labels(marked, stratify, group)
     n_trials = marked.sizes["trial"]
@@ -187,9 +186,9 @@ def _marked(counts: xr.Dataset, neurons: Choice, forward: int, rng: RNG) -> tupl
     if "trial" not in counts.coords:
         counts = counts.assign_coords(trial=np.arange(counts.sizes["trial"]))
     n_bins = counts.sizes["time"]
-    if not _is_whole(forward) or not 0 <= forward < n_bins:
+    if forward not in Interval(int, 0, n_bins - 1):
         hint = ""
-        if isinstance(forward, numbers.Real) and not isinstance(forward, bool) and forward > 0:
+        if forward in Interval(float, 0, open_low=True):
             hint = f"; {forward:g} s would be {round(forward / counts.attrs['bin_size'])} bins"
         raise ParameterError(
             f"Expected forward to be a whole number of bins >= 0 and below the {n_bins} of the "
@@ -237,16 +236,12 @@ def _labels(marked: xr.Dataset, stratify: str | None, group: str | None) -> np.n
     return values
 
 
-def _is_whole(value: object) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool | np.bool_)
-
-
 def _chosen(
     labels: np.ndarray, choice: Choice, argument: str, name: str, random: np.random.Generator
 ) -> np.ndarray:
     """Which of the labels a choice means, as booleans."""
     chosen = np.zeros(labels.size, dtype=bool)
-    if _is_whole(choice):
+    if choice in Interval(int):
         number = int(choice)  # type: ignore[arg-type]
         if not 0 <= number <= labels.size:
             raise ParameterError(
@@ -255,8 +250,8 @@ def _chosen(
             )
         chosen[labels.size - number :] = True
         return chosen
-    if isinstance(choice, numbers.Real) and not isinstance(choice, bool | np.bool_):
-        number = _share_of(labels.size, float(choice), argument)
+    if choice in Interval(float):
+        number = _share_of(labels.size, float(choice), argument)  # type: ignore[arg-type]
         chosen[random.permutation(labels.size)[:number]] = True
         return chosen
     if isinstance(choice, str | bytes) or np.ndim(choice) != 1:  # type: ignore[arg-type]
@@ -297,12 +292,12 @@ def _stratified(
     labels: np.ndarray, trials: Choice, name: str, random: np.random.Generator
 ) -> np.ndarray:
     """A share of every value's trials; what rounding leaves goes where most is missing."""
-    if _is_whole(trials) or isinstance(trials, bool) or not isinstance(trials, numbers.Real):
+    if trials in Interval(int) or trials not in Interval(float):
         raise ParameterError(
             f"Expected trials as a share between 0 and 1 beside stratify={name!r}, got {trials!r}: "
             f"trials that are named or counted cannot be stratified as well."
         )
-    total = _share_of(labels.size, float(trials), "trials")
+    total = _share_of(labels.size, float(trials), "trials")  # type: ignore[arg-type]
     index, size = np.unique(labels, return_inverse=True, return_counts=True)[1:]
     exact = size * (total / labels.size)
     number = np.floor(exact).astype(int)

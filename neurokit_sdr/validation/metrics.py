@@ -13,7 +13,6 @@ arXiv 2109.04463.
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +21,7 @@ import xarray as xr
 from scipy.ndimage import gaussian_filter1d
 
 from neurokit_sdr.core import schema
+from neurokit_sdr.core.arguments import check_number
 from neurokit_sdr.core.errors import ParameterError, SchemaError
 from neurokit_sdr.engines.poisson import score as likelihood
 from neurokit_sdr.validation import _labelled, _metrics
@@ -200,12 +200,7 @@ def psth(
     >>> psth(counts, smoothing=0).values.ravel().tolist()
     [1.0, 5.0]
     """
-    if (
-        isinstance(smoothing, bool)
-        or not isinstance(smoothing, numbers.Real)
-        or not 0 <= smoothing < np.inf
-    ):
-        raise ParameterError(f"Expected smoothing in seconds >= 0, got {smoothing!r}.")
+    check_number("smoothing", smoothing, 0, hint="it is in seconds")
     schema.check(counts, "counts")
     count = _labelled.masked_counts(counts)
     _need_trials(count, "counts")
@@ -364,8 +359,7 @@ def behavior_r2(
     >>> round(behavior_r2(rates[:15], velocity[:15], rates[15:], velocity[15:]), 3)
     1.0
     """
-    if not isinstance(lag, numbers.Real) or isinstance(lag, bool) or not np.isfinite(lag):
-        raise ParameterError(f"Expected lag in seconds, got {lag!r}.")
+    check_number("lag", lag, hint="it is in seconds")
     if not _labelled.is_labelled(rates_train, behavior_train, rates_test, behavior_test):
         if lag or group is not None:
             raise ParameterError(

@@ -91,6 +91,6 @@ def test_a_trial_column_may_not_take_the_name_of_a_result():
 
 
 def test_joined_blocks_keep_when_they_began(counts):
-    train, test = nks.validation.alternating_blocks(counts, 4)[0]
+    train, test = nks.validation.alternating_blocks(counts, 4, context=0)[0]
     np.testing.assert_allclose(train["first_bin"], counts["time"].values[[0, 300]])
     np.testing.assert_allclose(test["first_bin"], counts["time"].values[[150, 450]])

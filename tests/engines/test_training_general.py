@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -20,9 +22,11 @@ from training_problems import (
     Line,
     bits,
     fit,
+    five_folds,
     line_data,
     make_recording,
     noisy,
+    squared_error,
     start,
     train_on_windows,
 )
@@ -32,6 +36,7 @@ from neurokit_sdr.core.errors import ParameterError, TrainingError
 from neurokit_sdr.core.seeding import stream
 from neurokit_sdr.engines.training import rows
 from neurokit_sdr.engines.training import train as training
+from neurokit_sdr.engines.training.memory import KEPT
 from neurokit_sdr.engines.training.optimiser import Adam, Group
 from neurokit_sdr.engines.training.plan import Settings
 from neurokit_sdr.engines.training.rows import Gathered
@@ -320,3 +325,39 @@ def test_a_million_windows_of_a_recording_on_disk_train_in_little_memory(tmp_pat
     assert np.abs(np.array(weight)[:-1] - truth[:-1]).max() < 5 * error
     # The bias takes up what all 32 weights are off by, times their mean.
     assert abs(weight[-1] + 1) < 5 * error * np.sqrt(1 + N_UNITS * 0.04)
+
+
+# ---------------------------------------------------------------- memory
+
+
+class Weighed(NamedTuple):
+    """Losses that are compiled each on its own."""
+
+    number: float
+
+    def __call__(self, model, batch, key, schedules, training):
+        loss, terms = squared_error(model, batch, key, schedules, training)
+        return self.number * loss, terms
+
+
+def test_compiled_code_of_other_trainings_is_dropped():
+    """Each of ten would leave three programs."""
+    quick = PLAIN._replace(n_epochs=1)
+    alive = []
+    for number in range(10):
+        loss = Weighed(number + 1.0)
+        assert fit(line_data(0), quick, line_data(1), loss=loss).n_traces == 3
+        assert fit(line_data(1), quick, line_data(0), loss=loss).n_traces == 0
+        gc.collect()
+        alive.append(len(jax.devices()[0].client.live_executables()))
+    assert max(alive[1:]) <= alive[0] + 3 * (KEPT - 1)
+
+
+@pytest.mark.slow
+def test_five_folds_of_other_sizes_do_not_pile_up():
+    """They grew from 1,150 to 1,840 MB."""
+    child = start(five_folds)
+    megabytes = json.loads(child.communicate(timeout=600)[0])
+    assert len(megabytes) == 5
+    # Two sizes besides the first are kept compiled; the fourth makes room.
+    assert max(megabytes) < 1.6 * megabytes[0]

@@ -26,6 +26,7 @@ from flow_problems import (
     affine,
     constants_of,
     emptied,
+    fit,
     flow,
     numpy_gru,
     numpy_layer,
@@ -222,6 +223,7 @@ def without_spikes(data: xr.Dataset, seed: int):
 
 
 def test_without_potential_and_data_training_makes_the_posterior_the_prior(fitted, seed):
+    fit(recording(seed), n_steps=1)  # compiled, whatever was trained before
     network, training, validation = without_spikes(recording(seed), seed)
     loss = Loss(N_IN, N_FORWARD, 0.5, MODEL.crop, kl_per_trial=False)
     settings = MODEL._settings(11)._replace(n_epochs=1000, schedules={"kl_weight": Schedule(1.0)})

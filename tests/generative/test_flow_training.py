@@ -130,6 +130,7 @@ def test_data_that_cannot_be():
 
 
 def test_fits_of_equal_shapes_compile_nothing_anew(fitted):
+    fit(recording(5), n_steps=1)  # others have come between, and only the last are kept
     before = steps.TRACES.total()
     for changes in ({}, {"n_steps": 50, "learning_rate": 0.003, "kl_weight": 1.0}):
         fit(recording(5), rng=5, **changes)

@@ -7,12 +7,12 @@ import warnings
 import numpy as np
 import pytest
 import xarray as xr
+from identical import assert_same
 
 import neurokit_sdr as nks
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.errors import DataWarning
 from neurokit_sdr.io.published.table import EXAMPLES
-from tests.io.test_store import assert_same
 
 #: What nks.io.read opens with no options, below the data folder.
 STANDARD = {

@@ -16,12 +16,7 @@ import pytest
 import xarray as xr
 
 import neurokit_sdr as nks
-from neurokit_sdr.core.errors import (
-    DataWarning,
-    FileFormatError,
-    NeurokitError,
-    ParameterError,
-)
+from neurokit_sdr.core.errors import DataWarning, FileFormatError, NeurokitError, ParameterError
 from neurokit_sdr.io.published import fetch as examples
 from neurokit_sdr.io.published import spikes as published_spikes
 from neurokit_sdr.io.published.table import Example, ExampleFile, Extract

@@ -16,6 +16,7 @@ import pytest
 import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from identical import assert_same
 from strategies import (
     calcium_datasets,
     count_datasets,
@@ -27,56 +28,17 @@ from strategies import (
 import neurokit_sdr as nks
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.clock import even_clock, even_time
-from neurokit_sdr.core.errors import (
-    FileFormatError,
-    ParameterError,
-    SchemaError,
-)
+from neurokit_sdr.core.errors import FileFormatError, ParameterError, SchemaError
 from neurokit_sdr.core.lazy import lazy_variable
 from neurokit_sdr.io.store import files as store_files
 from neurokit_sdr.io.store import layout as store_layout
 
 SUFFIXES = ("nc", "zarr")
+
+
 FILE_SETTINGS = settings(
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-
-
-def assert_same(one: xr.Dataset | xr.DataTree, two: xr.Dataset | xr.DataTree) -> None:
-    """Identical, and alike in what ``identical`` does not look at: order, dtypes, attributes."""
-    assert type(one) is type(two)
-    if isinstance(one, xr.DataTree):
-        assert [n.path for n in one.subtree] == [n.path for n in two.subtree]
-        assert one.name == two.name
-        for nodes in zip(one.subtree, two.subtree, strict=True):
-            # A node remembers dimensions in the order of a Dataset that is gone.
-            a, b = (node.to_dataset(inherit=False) for node in nodes)
-            assert_same(a[[*a.variables]], b[[*b.variables]])
-        return
-    xr.testing.assert_identical(one, two)
-    assert list(one.variables) == list(two.variables)
-    assert list(one.coords) == list(two.coords)
-    assert list(one.sizes.items()) == list(two.sizes.items())
-    assert set(one.xindexes) == set(two.xindexes)
-    assert_same_attrs(one.attrs, two.attrs)
-    for name in one.variables:
-        assert one[name].dtype == two[name].dtype, name
-        assert_same_attrs(one[name].attrs, two[name].attrs)
-        assert type(one.xindexes.get(name)) is type(two.xindexes.get(name))
-        a, b = one[name].values, two[name].values
-        if a.dtype.kind == "f":  # -0.0, and each bit of a NaN
-            assert a.tobytes() == b.tobytes(), name
-
-
-def assert_same_attrs(one: dict, two: dict) -> None:
-    assert list(one) == list(two)
-    for key, value in one.items():
-        assert type(value) is type(two[key]), key
-        if isinstance(value, list):
-            assert [type(v) for v in value] == [type(v) for v in two[key]]
-        if isinstance(value, np.ndarray):
-            assert value.dtype == two[key].dtype
-        assert repr(value) == repr(two[key])
 
 
 def round_trip(data, folder: Path, suffix: str):
@@ -105,6 +67,8 @@ def test_sessions_come_back(tmp_path, suffix, tree):
 
 
 anything = st.text(max_size=5)
+
+
 values = st.one_of(
     anything,
     st.integers(-(2**70), 2**70),
@@ -124,6 +88,8 @@ def test_attributes_keep_value_and_type(tmp_path, suffix, attrs):
 # -- case by case -----------------------------------------------------------------------------
 
 DTYPES = "i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8 >f4 >i2 ? c8 c16 >c8"
+
+
 CASES = {
     "dtypes": xr.Dataset(
         {dtype: ("time", np.array([0, 1, 2]).astype(dtype)) for dtype in DTYPES.split()}

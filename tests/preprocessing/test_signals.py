@@ -126,7 +126,7 @@ def test_a_missing_sample_makes_its_bin_missing():
 @pytest.mark.parametrize(
     ("width", "says"),
     [
-        (0, "> 0 in seconds"),
+        (0, "a number > 0, got 0: it is in seconds"),
         (True, "got True"),
         (np.nan, "> 0"),
         (0.001, "one sampling interval, 0.005 s"),
@@ -231,7 +231,7 @@ def test_trials_of_a_session_take_its_columns():
     ("given_events", "edges", "error", "says"),
     [
         ([1.0], (0.5, 0.1), ParameterError, "start <= stop"),
-        ([1.0], (np.nan, 0.1), ParameterError, "start as a finite"),
+        ([1.0], (np.nan, 0.1), ParameterError, "start to be a finite number, got nan"),
         ([np.nan], (0, 0.1), SchemaError, "finite onsets"),
         ([[1.0, 2.0]], (0, 0.1), SchemaError, "one list"),
         ("go", (0, 0.1), SchemaError, "one list"),
@@ -376,7 +376,7 @@ def test_a_stretch_too_short_to_filter_is_named():
     [
         (None, None, "low, high or both"),
         (30, 5, "0 < low < high < 100 Hz"),
-        (-1, 5, "low > 0"),
+        (-1, 5, "low to be a number > 0"),
         (5, 100, "half the sampling rate"),
         (150, None, "half the sampling rate"),
         (0.05, None, "more than 6600 samples"),

@@ -13,6 +13,7 @@ from neurokit_sdr.core import schema
 from neurokit_sdr.core.errors import ConvergenceWarning, SchemaError
 from neurokit_sdr.core.estimator import Estimator
 from neurokit_sdr.core.parallel import limited_threads
+from neurokit_sdr.generative.rates.arrays import evaluation_arrays, training_arrays
 
 PAST, N_BINS = 8, 40
 
@@ -77,6 +78,19 @@ def test_what_lies_before_the_history_changes_no_fit(name):
     xr.testing.assert_identical(
         parameters(name, data), parameters(name, with_past(data, 0, out_of_reach))
     )
+
+
+def test_a_model_of_rates_sees_the_context_only_when_it_predicts():
+    """All models of rates, LangevinFlow too, see these arrays and nothing else of the data."""
+    data = trials()
+    spoilt = with_past(data, 0, PAST)
+    for one, other in zip(training_arrays(data), training_arrays(spoilt), strict=True):
+        np.testing.assert_array_equal(one, other)
+    result = fitted("Smoothing", data).result_
+    seen = evaluation_arrays(spoilt, result)
+    assert (seen.inputs[:, :PAST] == 7).all()
+    assert not seen.scored[:, :PAST].any()
+    assert seen.scored[:, PAST:].all()
 
 
 def test_a_history_is_read_and_not_fitted():

@@ -199,7 +199,7 @@ CONDITION = ("trial", np.repeat(["a", "b"], [18, 2]))
         ({"trials": 0}, ParameterError, r"trials to fit and trials to test, got 0 of 20"),
         ({"trials": [99]}, ParameterError, r"got unknown \[99\]"),
         ({"trials": np.ones(3, bool)}, ParameterError, r"20 booleans.*got 3"),
-        ({"trials": np.nan}, ParameterError, r"trials as a share"),
+        ({"trials": np.nan}, ParameterError, r"trials to be a share"),
         ({"forward": 8}, ParameterError, r"below the 8 of the longest trial, got 8"),
         ({"forward": 0.04}, ParameterError, r"whole number of bins.*0\.04 s would be 2 bins"),
         ({"forward": -1}, ParameterError, r"whole number of bins >= 0"),

@@ -492,7 +492,7 @@ def test_errors_of_psth():
     _, rate, count = draw(0)
     truth = counts(count, condition=("trial", np.arange(7) % 2))
     given = expecting(truth, rate)
-    with pytest.raises(ParameterError, match="smoothing in seconds >= 0, got -1"):
+    with pytest.raises(ParameterError, match="smoothing to be a number >= 0, got -1"):
         psth(truth, smoothing=-1)
     with pytest.raises(SchemaError, match=r"coordinate 'side' along 'trial', got \['condition'\]"):
         psth(truth, "side")
@@ -506,7 +506,7 @@ def test_errors_of_psth():
 def test_errors_of_decoders():
     train = moving(0)
     one = labelled(*train)
-    with pytest.raises(ParameterError, match="lag in seconds, got '3'"):
+    with pytest.raises(ParameterError, match="lag to be a finite number, got '3'"):
         behavior_r2(*train, *train, lag="3")
     with pytest.raises(ParameterError, match=r"DataArrays with trial and time for lag=0\.1"):
         behavior_r2(*train, *train, lag=0.1)

@@ -1,9 +1,9 @@
 r"""Who drives whom, by the methods that a lab tries first.
 
 Every function returns ``weight(target, source)``, the effect of the source on the target in the
-method's own unit, and ``z_score(target, source)``, the same in standard errors, which is what
-connections are found by. Both are NaN on the diagonal and where a unit never spikes: there the
-method does not say. Lags never lead over the end of a trial or over missing bins.
+method's own unit, and ``z_score(target, source)``, how rarely chance gives as much, as the size of
+a normal variable: connections are found by it. Both are NaN on the diagonal and where a unit never
+spikes: there the method does not say. Lags never lead over the end of a trial or over missing bins.
 
 ================================== ========== ============= ===========================
 function                           directed   signed        input

@@ -115,9 +115,10 @@ def compare_gain_models(
         identifiability ``shared_low``, ``shared_high`` (90 % interval of the strength),
         ``contraction`` (1 minus posterior over prior variance: 0 means the data do not tell it) and
         ``trade_off`` (correlation, over draws, of the strength with the size of the effects).
-        Attributes: ``verdict``, ``reason``, ``seed``. Under each mechanism's name the draws,
-        ``(chain, draw, ...)``, and ``response_mean``, ``response_low``, ``response_high``: mean
-        and 90 % interval of adapted responses measured again.
+        Attributes: ``verdict``, ``reason``, ``seed``, ``condition`` that was adapted, ``height``
+        of the control curves. Under each mechanism's name the draws, ``(chain, draw, ...)``, and
+        ``response_mean``, ``response_low``, ``response_high``: mean and 90 % interval of adapted
+        responses measured again; responses and offsets are in units of ``height``.
 
     Raises
     ------
@@ -169,7 +170,9 @@ def compare_gain_models(
         description="compare_gain_models",
         progress=progress,
     )
-    return _table(names, fits, observed, data, other, seed)
+    table, posteriors = _table(names, fits, observed, data)
+    table.attrs |= {"seed": seed, "condition": str(other), "height": curve_height(tuning)}
+    return xr.DataTree.from_dict({"/": table} | {f"/{m}": d for m, d in posteriors.items()})
 
 
 def observe(tuning: Tuning, condition: int, kernel: str, width: float) -> posterior.Observed:
@@ -187,7 +190,7 @@ def observe(tuning: Tuning, condition: int, kernel: str, width: float) -> poster
             )
         sd = rivals.curve_noise(np.moveaxis(response, -1, 1))
         error = np.broadcast_to(sd[:, None, None, :], response.shape)
-    height = float(np.ptp(response[..., 0], axis=2).mean())
+    height = curve_height(tuning)
     response, error = response / height, error / height
     return posterior.Observed(
         response[..., 0],
@@ -199,32 +202,19 @@ def observe(tuning: Tuning, condition: int, kernel: str, width: float) -> poster
     )
 
 
+def curve_height(tuning: Tuning) -> float:
+    """Mean height of the control curves, the unit in which responses are modelled."""
+    return float(np.ptp(tuning.response[..., 0], axis=2).mean())
+
+
 def fit_mechanism(task: Task) -> dict[str, Any]:
     """Draws of one mechanism, how they did, and what they predict; one row of the table."""
     began = time.perf_counter()
     sampler = posterior.Sampler(task.mechanism, task.observed)
     draws = sampler.sample(task.draws, task.tune, task.chains, task.seed, task.target_accept)
-    row: dict[str, Any] = {}
-    judged = diagnose(draws.drop_vars(["diverging", "tree_depth"]))
-    row["r_hat"] = _extreme(judged, "r_hat", np.nanmax)
-    row["ess"] = _extreme(judged, "ess_bulk", np.nanmin)
-    row["divergences"] = int(draws["diverging"].sum())
-    row["status"] = _status(verdict(draws, judged), row["divergences"], draws["diverging"].size)
-    row |= _identifiability(task.mechanism, draws)
-    # Every so many draws, so that no more than _LOO_DRAWS are weighed.
-    every = max(1, draws["draw"].size * draws["chain"].size // _LOO_DRAWS)
-    thinned = draws.isel(draw=slice(None, None, every))
-    said = posterior.predictions(task.mechanism, task.observed, thinned)
-    adapted = task.observed.adapted
-    left = loo.leave_one_out(
-        said.log_likelihood(adapted).reshape(len(said.mean), -1),
-        said.log_density(adapted).reshape(len(said.mean), -1),
-    )
-    row["density"] = left.density
-    row["bad_weights"] = float((left.shape > 0.7).mean())
-    total = np.logaddexp.reduce(said.log_density(adapted), axis=0) - np.log(len(said.mean))
-    row["n_effective"] = float(total.sum() - left.density.sum())
+    row = judge(task.mechanism, task.observed, draws)
     row["held_out_r2"] = _held_out(task, sampler)
+    said = posterior.predictions(task.mechanism, task.observed, _thinned(draws, _LOO_DRAWS))
     again = said.mean + said.sd * stream(task.seed, "predictive").normal(size=said.mean.shape)
     low, high = np.quantile(again, [0.05, 0.95], axis=0)
     dims = ("session", "unit", "stimulus")
@@ -233,6 +223,31 @@ def fit_mechanism(task: Task) -> dict[str, Any]:
     row["draws"] = draws
     row["seconds"] = time.perf_counter() - began
     return row
+
+
+def judge(mechanism: str, observed: posterior.Observed, draws: xr.Dataset) -> dict[str, Any]:
+    """How draws did, what they say of a shared strength, and how they predict each response."""
+    row: dict[str, Any] = {}
+    judged = diagnose(draws.drop_vars(["diverging", "tree_depth"]))
+    row["r_hat"] = _extreme(judged, "r_hat", np.nanmax)
+    row["ess"] = _extreme(judged, "ess_bulk", np.nanmin)
+    row["divergences"] = int(draws["diverging"].sum())
+    row["status"] = _status(verdict(draws, judged), row["divergences"], draws["diverging"].size)
+    row |= _identifiability(mechanism, draws)
+    said = posterior.predictions(mechanism, observed, _thinned(draws, _LOO_DRAWS))
+    density = said.log_density(observed.adapted).reshape(len(said.mean), -1)
+    left = loo.leave_one_out(said.log_likelihood(observed.adapted).reshape(density.shape), density)
+    row["density"] = left.density
+    row["bad_weights"] = float((left.shape > 0.7).mean())
+    total = np.logaddexp.reduce(density, axis=0) - np.log(len(density))
+    row["n_effective"] = float(total.sum() - left.density.sum())
+    return row
+
+
+def _thinned(draws: xr.Dataset, most: int) -> xr.Dataset:
+    """Every so many draws, about ``most`` over all chains."""
+    every = max(1, draws["draw"].size * draws["chain"].size // most)
+    return draws.isel(draw=slice(None, None, every))
 
 
 def _extreme(judged: xr.Dataset, measure: str, function: Any) -> float:
@@ -285,8 +300,7 @@ def _held_out(task: Task, sampler: posterior.Sampler) -> float:
             max(100, task.draws // 2), task.tune, min(2, task.chains), task.seed + 100 * (k + 1),
             task.target_accept,
         )  # fmt: skip
-        every = max(1, draws["draw"].size * draws["chain"].size // 200)
-        thinned = draws.isel(draw=slice(None, None, every))
+        thinned = _thinned(draws, 200)
         mean = posterior.predictions(task.mechanism, hidden, thinned).mean.mean(axis=0)
         error += float(((observed.adapted - mean)[fold] ** 2).sum())
         change += float(((observed.adapted - observed.control)[fold] ** 2).sum())
@@ -298,9 +312,8 @@ def _table(
     fits: list[dict[str, Any]],
     observed: posterior.Observed,
     data: xr.Dataset,
-    condition: Any,
-    seed: int,
-) -> xr.DataTree:
+) -> tuple[xr.Dataset, dict[str, xr.Dataset]]:
+    """The table with its verdict, and the draws of every mechanism."""
     density = np.stack([f["density"] for f in fits])
     n = density.shape[1]
     best = int(np.argmax(density.sum(axis=1)))
@@ -320,14 +333,13 @@ def _table(
         "shared_high", "contraction", "trade_off", "status", "seconds",
     ):  # fmt: skip
         table[name] = ("mechanism", [f[name] for f in fits])
-    named, reason = _decide(names, density, _no_change(observed))
-    table.attrs = {"verdict": named, "reason": reason, "seed": seed, "condition": str(condition)}
+    named, reason = decide(names, density, no_change(observed))
+    table.attrs = {"verdict": named, "reason": reason}
     coords = {d: data[d] for d in ("session", "unit", "stimulus", "preferred") if d in data.coords}
-    children = {m: f["draws"].assign_coords(coords) for m, f in zip(names, fits, strict=True)}
-    return xr.DataTree.from_dict({"/": table} | {f"/{m}": d for m, d in children.items()})
+    return table, {m: f["draws"].assign_coords(coords) for m, f in zip(names, fits, strict=True)}
 
 
-def _no_change(observed: posterior.Observed) -> np.ndarray:
+def no_change(observed: posterior.Observed) -> np.ndarray:
     """Log density of each adapted response if it were the control response, at the best factor."""
     variance = observed.control_error**2 + observed.adapted_error**2
     squared = (observed.adapted - observed.control) ** 2 / variance
@@ -343,7 +355,7 @@ def _behind(better: np.ndarray, worse: np.ndarray) -> bool:
     return bool(gap.sum() > max(_BEHIND_SE * se, _BEHIND_NATS))
 
 
-def _decide(names: list[str], density: np.ndarray, unchanged: np.ndarray) -> tuple[str, str]:
+def decide(names: list[str], density: np.ndarray, unchanged: np.ndarray) -> tuple[str, str]:
     """The mechanism that the data name, or ``"undecided"``; and why."""
     best = int(np.argmax(density.sum(axis=1)))
     if not _behind(density[best], unchanged):

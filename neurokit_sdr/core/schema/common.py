@@ -118,7 +118,7 @@ def check_bins(data: xr.Dataset, bin_size: float) -> None:
         steps = np.diff(time.astype(np.float64)) / (1.0 if whole else bin_size)
         # Each of two times is off by half a unit in its last place, as it was stored and as it was
         # computed before that.
-        far = float(np.abs(time).max(initial=0.0))
+        far = float(np.abs(time[np.isfinite(time)]).max(initial=0.0))
         exact = np.finfo(time.dtype).eps if time.dtype.kind == "f" else 0.0
         slack = 2 * float(exact) * far / bin_size
     if size < 2:
@@ -129,7 +129,9 @@ def check_bins(data: xr.Dataset, bin_size: float) -> None:
     if not wrong.any():
         return
     first = int(np.argmax(wrong))
-    if not (steps > 0).all():
+    if not np.isfinite(steps).all():
+        advice = "a bin has no time: every bin has one, also where nothing was recorded"
+    elif not (steps > 0).all():
         advice = "the bins are not in order: sort them with .sortby('time')"
     elif np.ptp(steps) <= 2 * STEP_TOLERANCE:
         advice = (

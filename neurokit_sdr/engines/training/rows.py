@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -101,6 +101,7 @@ class OnDevice:
     ) -> None:
         self.batches, self._put = batches, put
         self._data = put(prepared(data))
+        self.shapes = _shapes(self._data, batches)
 
     def plan(self, order: np.ndarray) -> None:
         """Begin an epoch with the rows in this order."""
@@ -127,6 +128,7 @@ class FromHost:
         self.batches, self._put, self._source = batches, put, data
         n_steps, width = batches.position.shape
         one = self.take(batches.position[0])
+        self.shapes = _shapes(one, batches)
         size = sum(values.nbytes for values in one.values())
         self._n = int(np.clip(BLOCK_BYTES // max(size, 1), 1, n_steps))
         place = (np.arange(n_steps) % self._n)[:, None] * width + np.arange(width)
@@ -183,6 +185,12 @@ def source(data: Data, batch_size: int, n_devices: int, put: Callable[[Any], Any
 def n_rows(data: Data) -> int:
     """How many rows there are."""
     return data.n_rows if isinstance(data, Gathered) else len(next(iter(data.values())))
+
+
+def _shapes(data: Mapping[str, Any], batches: Batches) -> Hashable:
+    """What compiled code depends on."""
+    each = sorted((name, values.shape, str(values.dtype)) for name, values in data.items())
+    return (*each, batches.position.shape)
 
 
 def prepared(data: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

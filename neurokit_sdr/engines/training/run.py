@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from neurokit_sdr.core.seeding import stream
-from neurokit_sdr.engines.training import failures, steps
+from neurokit_sdr.engines.training import failures, memory, steps
 from neurokit_sdr.engines.training.optimiser import EVERY, Rule, labels_of, named_groups
 from neurokit_sdr.engines.training.plan import Progress, Settings
 from neurokit_sdr.engines.training.rows import Data, Source, n_rows, source
@@ -69,6 +69,8 @@ class Run:
         self.validation: Source | None = None
         if validation is not None:
             self.validation = source(validation, settings.batch_size, len(devices), self._put)
+        shapes = (self.source.shapes, self.validation and self.validation.shapes)
+        memory.make_room((self.program, shapes), steps.forget)
         self.key = self._put(steps.random_key(seed, "training"))
         self.validation_key = self._put(steps.random_key(seed, "validation"))
         self.progress = Progress() if arrays is None else Progress.from_arrays(arrays)

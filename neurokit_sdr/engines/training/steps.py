@@ -338,3 +338,10 @@ def inspect(
 
 #: Copies arrays on their devices, so that the next step may write over the originals.
 copied = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
+
+
+def forget() -> None:
+    """Drop all that is compiled, with the losses and models that it was compiled for."""
+    functions: tuple[Any, ...] = (begin, advance, assess, inspect, copied)
+    for compiled in functions:
+        compiled.clear_cache()

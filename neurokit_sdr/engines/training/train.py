@@ -37,7 +37,7 @@ from neurokit_sdr.core.arguments import Options, check
 from neurokit_sdr.core.checkpoint import Checkpoint
 from neurokit_sdr.core.errors import ParameterError, TrainingError
 from neurokit_sdr.core.progress import progress_bar
-from neurokit_sdr.engines.training import steps
+from neurokit_sdr.engines.training import memory, steps
 from neurokit_sdr.engines.training.optimiser import named_groups
 from neurokit_sdr.engines.training.plan import PRECISIONS, Progress, Settings
 from neurokit_sdr.engines.training.rows import Data, Gathered, n_rows
@@ -178,6 +178,9 @@ def train(
     if failure is not None and run.best is None:
         raise TrainingError(failure)
     best, last = run.models()
+    n_traces = steps.TRACES.total() - before
+    if n_traces:
+        memory.give_back()
     return Trained(
         best,
         last,
@@ -186,7 +189,7 @@ def train(
         _status(settings, state, failure, interrupted),
         interrupted,
         run.precision,
-        steps.TRACES.total() - before,
+        n_traces,
     )
 
 

@@ -200,6 +200,6 @@ def densities(*means, n=400, spread=0.3, seed=0):
 )
 def test_the_verdict_is_the_simplest_that_is_not_behind(names, means, unchanged, expected):
     density = densities(*means)
-    named, reason = comparison._decide(names, density, np.full(400, unchanged))
+    named, reason = comparison.decide(names, density, np.full(400, unchanged))
     assert named == expected
     assert reason
