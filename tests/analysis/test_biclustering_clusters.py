@@ -1,4 +1,4 @@
-"""Moves of neurons between clusters, splits and merges, and the whole sweep, by Geweke's test."""
+"""Moves of neurons between clusters, by Geweke's test, and their pieces."""
 
 from __future__ import annotations
 
@@ -7,21 +7,12 @@ import pytest
 from analysis.biclustering_model import PRIOR, STARTS, draw_data, measures
 from geweke import geweke
 
-from neurokit_sdr.analysis.biclustering import laplace, split_merge
+from neurokit_sdr.analysis.biclustering import laplace
 from neurokit_sdr.analysis.biclustering.clusters import draw_clusters, loading_precision
-from neurokit_sdr.analysis.biclustering.equations import Counts, log_likelihood
-from neurokit_sdr.analysis.biclustering.likeness import chances_to_leave, directions, likeness
-from neurokit_sdr.analysis.biclustering.partition import draw_partition, log_weights
+from neurokit_sdr.analysis.biclustering.equations import log_likelihood
 from neurokit_sdr.analysis.biclustering.prior import draw_parameters
-from neurokit_sdr.analysis.biclustering.split_merge import Known, split_or_merge
-from neurokit_sdr.analysis.biclustering.sweep import Sweep
 
 N_UNITS = 4
-
-#: More clusters than the paper expects of so few units, so that their number moves.
-ANY_NUMBER = PRIOR._replace(success=0.5)
-
-WEIGHT = log_weights(N_UNITS, ANY_NUMBER.concentration, ANY_NUMBER.success)
 
 
 def draw_two_clusters(rng):
@@ -33,16 +24,9 @@ def draw_two_clusters(rng):
             return draw_parameters(cluster, STARTS, PRIOR, rng)
 
 
-def draw_any_number(rng):
-    cluster = draw_partition(N_UNITS, ANY_NUMBER.concentration, ANY_NUMBER.success, rng)
-    return draw_parameters(cluster, STARTS, ANY_NUMBER, rng)
-
-
 def of_partitions(at, data):
     size = np.bincount(at.cluster)
     return measures(at, data) | {
-        "clusters": len(size),
-        "one cluster": float(len(size) == 1),
         "largest": size.max(),
         "together": float(at.cluster[0] == at.cluster[1]),
         "level of the largest": at.offset[at.cluster == size.argmax()].mean() ** 2,
@@ -89,34 +73,6 @@ def test_geweke_finds_a_planted_error_in_moves(kernel, seed):
         draw_two_clusters, draw_data, kernel, of_partitions, rng, n_chains=110, n_steps=30
     )
     assert found.failed
-
-
-def split_merge_kernel(at, data, rng):
-    return split_or_merge(data, at, ANY_NUMBER, Known(likeness(data), WEIGHT), rng)
-
-
-def sweep_kernel(at, data, rng):
-    return Sweep(data, ANY_NUMBER, Known(likeness(data), WEIGHT))(at, rng)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kernel", [split_merge_kernel, sweep_kernel])
-def test_geweke_passes_splits_and_merges_and_the_whole_sweep(kernel, seed):
-    rng = np.random.default_rng(seed)
-    found = geweke(draw_any_number, draw_data, kernel, of_partitions, rng, n_chains=150, n_steps=60)
-    assert not found.failed
-
-
-@pytest.mark.slow
-def test_geweke_finds_splits_judged_by_likelihood_alone(seed, monkeypatch):
-    """As in print: what the proposal and the prior weigh is left out of a split's ratio."""
-    monkeypatch.setattr(split_merge, "log_density_of_path", lambda law, path: 0.0)
-    monkeypatch.setattr(split_merge, "log_evidence", lambda path, state, starts, prior: 0.0)
-    rng = np.random.default_rng(seed)
-    found = geweke(
-        draw_any_number, draw_data, split_merge_kernel, of_partitions, rng, n_chains=150, n_steps=30
-    )
-    assert {"clusters", "one cluster"} & set(found.failed)
 
 
 # -- pieces ----------------------------------------------------------------------------------------
@@ -176,26 +132,6 @@ def test_proposals_of_a_neuron_have_the_density_they_say(case):
     )
     exact = np.log(np.exp(log_weight - log_weight.max()).mean()) + log_weight.max()
     assert abs(evidence - exact) < 0.3
-
-
-def test_neurons_of_a_kind_are_alike_and_leave_together(seed):
-    rng = np.random.default_rng(seed)
-    slow = np.cumsum(rng.standard_normal((400, 3)), axis=0)
-    slow = np.sin(slow / 3)
-    kind = np.repeat([0, 1, 2], 5)
-    data_of = rng.poisson(np.exp(0.8 * slow[:, kind])).astype(float)
-    data = Counts(data_of, np.ones(data_of.shape, bool), np.array([0, 200, 400]))
-    alike = likeness(data)
-    np.testing.assert_allclose(alike, alike.T)
-    others = np.array([1, 2, 3, 4, 6, 7, 8, 9, 10, 11])
-    chance = chances_to_leave(alike, 0, 5, others)
-    assert (chance[(others > 5) & (others < 10)] > 0.5).all()
-    assert (chance[(others < 5) | (others > 9)] < 0.5).all()
-    assert chances_to_leave(alike, 0, 5, np.zeros(0, int)).size == 0
-    basis = directions(alike, np.arange(5), 2)
-    np.testing.assert_allclose(basis.T @ basis, np.eye(3), atol=1e-12)
-    np.testing.assert_allclose(np.abs(basis[:, 0]), 5**-0.5)
-    assert directions(alike, np.array([3]), 2).shape == (1, 1)
 
 
 def test_a_neuron_that_is_alone_stays(case):

@@ -25,7 +25,6 @@ from neurokit_sdr.analysis.biclustering.states import (
     draw_dynamics,
     draw_states,
     draw_transitions,
-    log_density_of_regression,
     log_evidence,
     regress,
     transition_log_likelihood,
@@ -238,17 +237,6 @@ def log_density_of_dynamics(law, dynamics, noise) -> float:
         columns = np.linalg.inv(law.precision[s])
         total += matrix_normal.logpdf(dynamics[s], law.mean[s], noise[s], columns)
     return total
-
-
-def test_laws_of_dynamics_have_the_density_of_scipy(case):
-    at, _, _ = case
-    path = at.latent.reshape(STARTS[-1], -1)
-    for worth in (0.0, 0.3, 1.0):
-        law = regress(path, at.state, STARTS, PRIOR, worth)
-        found = log_density_of_regression(law, at.dynamics, at.noise)
-        np.testing.assert_allclose(
-            found, log_density_of_dynamics(law, at.dynamics, at.noise), rtol=1e-9
-        )
 
 
 def test_likelihood_is_that_of_scipy(case):

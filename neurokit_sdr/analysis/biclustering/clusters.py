@@ -4,7 +4,7 @@ The cluster of a neuron and its offset and loading are proposed together: a clus
 its size without the neuron plus :math:`g`, times the evidence of the neuron's counts there by
 Laplace's method; then offset and loading. The Metropolis-Hastings ratio takes the exact likelihood,
 with auxiliary variates integrated out: given them, a neuron would hardly ever move. A neuron that
-is alone stays: clusters appear and vanish by splits and merges.
+is alone stays, so that the number of clusters does not change.
 """
 
 from __future__ import annotations

@@ -151,13 +151,8 @@ class Regression(NamedTuple):
     df: np.ndarray
 
 
-def regress(
-    path: np.ndarray, state: np.ndarray, starts: np.ndarray, prior: Priors, worth: float = 1.0
-) -> Regression:
-    """Return the posterior of each state's dynamics, given a path (time, k) and its states.
-
-    Each bin counts for ``worth`` bins; with 0 the prior is returned.
-    """
+def regress(path: np.ndarray, state: np.ndarray, starts: np.ndarray, prior: Priors) -> Regression:
+    """Return the posterior of each state's dynamics, given a path (time, k) and its states."""
     k = path.shape[1]
     later = follows(starts)
     before = np.column_stack([path[later - 1], np.ones(len(later))])
@@ -167,7 +162,7 @@ def regress(
     sums = np.zeros((prior.n_states, 2 * k + 1, 2 * k + 1))
     for s in np.unique(state[later]):
         rows = both[state[later] == s]
-        sums[s] = worth * (rows.T @ rows)
+        sums[s] = rows.T @ rows
     precision = own + sums[:, : k + 1, : k + 1]
     cross = centre @ own + sums[:, k + 1 :, : k + 1]
     mean = np.swapaxes(np.linalg.solve(precision, np.swapaxes(cross, 1, 2)), 1, 2)
@@ -175,7 +170,7 @@ def regress(
     scale = scale - mean @ np.swapaxes(cross, 1, 2)
     scale = (scale + np.swapaxes(scale, 1, 2)) / 2
     count = np.bincount(state[later], minlength=prior.n_states)
-    return Regression(mean, precision, scale, k + prior.noise_df + worth * count)
+    return Regression(mean, precision, scale, k + prior.noise_df + count)
 
 
 def draw_dynamics(
@@ -204,21 +199,6 @@ def draw_regression(law: Regression, rng: np.random.Generator) -> tuple[np.ndarr
         np.linalg.solve(np.swapaxes(columns, 1, 2), np.swapaxes(normal, 1, 2)), 1, 2
     )
     return law.mean + root @ spread, noise
-
-
-def log_density_of_regression(law: Regression, dynamics: np.ndarray, noise: np.ndarray) -> float:
-    """Log density of [A b] and Q of every state."""
-    k, m = dynamics.shape[1:]
-    log_noise, log_scale = np.linalg.slogdet(noise)[1], np.linalg.slogdet(law.scale)[1]
-    inverse = np.linalg.inv(noise)
-    gamma = np.array([multigammaln(df / 2, k) for df in law.df])
-    total = 0.5 * law.df * (log_scale - k * np.log(2)) - gamma
-    total -= 0.5 * (law.df + k + 1) * log_noise
-    total -= 0.5 * np.einsum("sij,sji->s", law.scale, inverse)
-    error = dynamics - law.mean
-    total -= 0.5 * np.einsum("sij,sij->s", inverse @ error, error @ law.precision)
-    total += 0.5 * k * np.linalg.slogdet(law.precision)[1] - 0.5 * m * log_noise
-    return float(total.sum() - 0.5 * k * m * np.log(2 * np.pi) * len(noise))
 
 
 def log_evidence(path: np.ndarray, state: np.ndarray, starts: np.ndarray, prior: Priors) -> float:
