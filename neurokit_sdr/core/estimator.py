@@ -28,7 +28,7 @@ A fitted model answers with what it was fitted with: every public method that do
 on a model with the hyper-parameters of the fit, so that changing them changes nothing before the
 next fit.
 
-``tests/estimator_checks.py`` holds every public estimator to it.
+``tests/estimator_checks`` holds every public estimator to it.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core import results
@@ -50,16 +51,25 @@ from neurokit_sdr.core.arguments import Names as Names
 from neurokit_sdr.core.arguments import OneOrSeveral as OneOrSeveral
 from neurokit_sdr.core.arguments import Options as Options
 from neurokit_sdr.core.arguments import check, did_you_mean
-from neurokit_sdr.core.errors import ConvergenceWarning, NotFittedError, ParameterError, warn
+from neurokit_sdr.core.errors import (
+    ConvergenceWarning,
+    NotFittedError,
+    ParameterError,
+    SchemaError,
+    warn,
+)
 from neurokit_sdr.core.seeding import RNG
 
 #: Public methods that make a fit or belong to the next one; all others ask the last one.
 _OF_THE_NEXT_FIT = frozenset({"fit", "partial_fit", "get_params", "set_params"})
 
+#: Attributes of ``result_`` that say which fit it is the result of.
+_OF_A_FIT = frozenset({"parameters", "seed", "status", "input_fingerprint"})
+
 
 @dataclass(frozen=True)
 class Tags:
-    """What a model takes, so that ``tests/estimator_checks.py`` knows what it may ask of it.
+    """What a model takes, so that ``tests/estimator_checks`` knows what it may ask of it.
 
     Attributes
     ----------
@@ -69,11 +79,17 @@ class Tags:
         The dimension along which the data are many: bins, stimuli.
     features
         The dimension of what is recorded: units, cells.
+    trials
+        The dimension of what stands for itself, in data that have it; empty where there is none.
+    ordered
+        Whether the order of the samples says anything to the model.
     """
 
     kind: str = "counts"
     samples: str = "time"
     features: str = "unit"
+    trials: str = "trial"
+    ordered: bool = True
 
 
 class Estimator(ABC):
@@ -164,8 +180,19 @@ class Estimator(ABC):
         model.result_ = self.result_
         return model
 
-    def _finish(self, result: xr.Dataset, *, seed: int, status: str, fingerprint: str) -> Self:
-        """Stamp and keep the result of a fit, and warn if it did not converge."""
+    def _finish(
+        self,
+        result: xr.Dataset,
+        *,
+        seed: int,
+        status: str,
+        fingerprint: str,
+        ended_well: bool | None = None,
+    ) -> Self:
+        """Stamp and keep the result of a fit, and warn if it did not end well.
+
+        Iterations end well where their status is that they converged; what has none says so itself.
+        """
         self.result_ = results.stamp(
             result,
             estimator=type(self),
@@ -174,9 +201,21 @@ class Estimator(ABC):
             status=status,
             fingerprint=fingerprint,
         )
-        if status != results.CONVERGED:
+        if not (status == results.CONVERGED if ended_well is None else ended_well):
             warn(f"{type(self).__name__}: {status}", ConvergenceWarning)
         return self
+
+    @classmethod
+    def _named(cls, parameters: xr.Dataset) -> dict[str, Any]:
+        """The hyper-parameters that a Dataset of parameters names in its attributes."""
+        text = parameters.attrs.get("parameters", "{}")
+        try:
+            return cls(**json.loads(text)).get_params()
+        except (TypeError, ValueError) as error:
+            raise SchemaError(
+                f"Expected attrs['parameters'] as JSON of the hyper-parameters of {cls.__name__}, "
+                f"got {text!r} ({error}): drop it to have the defaults."
+            ) from error
 
     @classmethod
     def _known(cls, parameters: xr.Dataset, **otherwise: Any) -> Self:
@@ -186,17 +225,25 @@ class Estimator(ABC):
         fingerprint; others have those of ``otherwise``, seed 0 and the status "known parameters".
         """
         given = parameters.attrs
-        fitted = given.get("estimator") == cls.__name__ and "parameters" in given
-        model = cls(**(json.loads(given["parameters"]) if fitted else otherwise))
+        seed, status, fingerprint = 0, results.KNOWN, ""
+        if given.get("estimator") == cls.__name__ and set(given) >= _OF_A_FIT:
+            otherwise = cls._named(parameters)
+            status, fingerprint = str(given["status"]), str(given["input_fingerprint"])
+            seed = given["seed"]
+            if not isinstance(seed, int | np.integer):
+                raise SchemaError(
+                    f"Expected attrs['seed'] of a fitted {cls.__name__} as an int, got {seed!r}: "
+                    f"drop attrs['estimator'] to take the variables as known parameters."
+                )
+        model = cls(**otherwise)
+        model._check_params()
         model.result_ = results.stamp(
             parameters,
             estimator=cls,
             parameters=model.get_params(),
-            seed=int(given["seed"]) if fitted else 0,
-            status=str(given["status"]) if fitted else results.KNOWN,
-            fingerprint=(
-                str(given["input_fingerprint"]) if fitted else results.fingerprint(parameters)
-            ),
+            seed=int(seed),
+            status=status,
+            fingerprint=fingerprint or results.fingerprint(parameters),
         )
         return model
 

@@ -196,8 +196,9 @@ def _find_estimator(name: str, package: str | None) -> Any:
     installed = {p.name for p in importlib.metadata.entry_points(group=ENTRY_POINTS)}
     known = sorted(installed | {registered for _, registered in _registry})
     of = "" if package is None else f" of {package}"
+    guess = "" if name in known else schema.did_you_mean(name, known)
     raise FileFormatError(
         f"The file holds a fitted {name!r}{of}, which is not installed here; known are {known}."
-        f"{schema.did_you_mean(name, known)} Upgrade neurokit-sdr or import the package that "
+        f"{guess} Upgrade neurokit-sdr or import the package that "
         f"defines it; in a notebook, run the cell that does."
     )

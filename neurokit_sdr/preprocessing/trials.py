@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
 
 from neurokit_sdr.core import schema
-from neurokit_sdr.core.errors import DataWarning, SchemaError
+from neurokit_sdr.core.errors import SchemaError, warn
 from neurokit_sdr.core.schema.common import STEP_TOLERANCE
 
 #: Made anew for the joined trials, or joined in a way of their own.
@@ -268,10 +267,8 @@ def _with_others(
         if v.dims == ("unit",) and all(n in s and s[n].equals(v) for s in sessions)
     }
     if left:
-        warnings.warn(
+        warn(
             f"Left out of the joined trials, because not all {len(sessions)} sessions have them, "
-            f"or not alike: {left}. Give every session the same variables, or drop them.",
-            DataWarning,
-            stacklevel=4,
+            f"or not alike: {left}. Give every session the same variables, or drop them."
         )
     return joined.assign(per_unit)

@@ -138,7 +138,7 @@ def estimate_tuning(
         attrs["period"] = check_number("period", period, 0, open_low=True)
     number = n.reshape(len(shown), len(names))
     per_unit = {k: c.variable for k, c in data.coords.items() if c.dims == ("unit",)}
-    return xr.Dataset(
+    tuning = xr.Dataset(
         {
             "response": (dims, mean.T.reshape(shape), {"units": units}),
             "response_se": (dims, error.T.reshape(shape), {"units": units}),
@@ -152,6 +152,8 @@ def estimate_tuning(
             **per_unit,
         },
     )
+    # What the trials say may not follow the schema: stimuli without units, for one.
+    return schema.check(tuning, "tuning")
 
 
 def _trials(session: Any, trials: Any, stimulus: str, condition: str) -> xr.Dataset:

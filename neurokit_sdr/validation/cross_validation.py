@@ -13,9 +13,9 @@ from scipy.special import gammaln, xlogy
 
 from neurokit_sdr.core import schema
 from neurokit_sdr.core.arguments import check_choice
-from neurokit_sdr.core.errors import ConvergenceWarning, ParameterError, SchemaError
+from neurokit_sdr.core.errors import ConvergenceWarning, ParameterError, SchemaError, warn
 from neurokit_sdr.core.estimator import Estimator
-from neurokit_sdr.core.parallel import map_tasks
+from neurokit_sdr.core.parallel import TasksInterrupted, map_tasks
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
 from neurokit_sdr.engines.poisson.score import SMALLEST_EXPECTATION
 from neurokit_sdr.validation import metrics
@@ -23,6 +23,9 @@ from neurokit_sdr.validation.splits import Split
 
 MEASURES = ("bits_per_spike", "co_bits_per_spike", "score")
 NULLS = ("training_mean", "test_mean")
+
+#: Row of the table for a fit that Ctrl-C kept from finishing.
+_INTERRUPTED = (np.nan, np.nan, "interrupted")
 
 
 class Measure(NamedTuple):
@@ -87,7 +90,8 @@ def cross_validate(
     xarray.Dataset
         ``score(model, fold)`` and ``train_score(model, fold)``, the same of the training data
         (there both nulls are the same), with their ``units``; ``status(model, fold)``. attrs
-        ``measure`` and ``null`` say what all numbers are.
+        ``measure`` and ``null`` say what all numbers are. After Ctrl-C, what did not finish has
+        NaN for scores and the status "interrupted", and a :class:`ConvergenceWarning` names it.
 
     Raises
     ------
@@ -96,6 +100,8 @@ def cross_validate(
         the measure cannot compare.
     SchemaError
         If the measure needs held-out units and there are none, or there is no spike to score.
+    KeyboardInterrupt
+        If Ctrl-C came before anything finished: there is no table to keep.
 
     References
     ----------
@@ -113,9 +119,16 @@ def cross_validate(
         for name, model in models.items()
         for number, fold in enumerate(folds)
     ]
-    outcomes = map_tasks(
-        _fit_and_score, tasks, executor=executor, description="models x folds", progress=progress
-    )
+    try:
+        outcomes = map_tasks(
+            _fit_and_score,
+            tasks,
+            executor=executor,
+            description="models x folds",
+            progress=progress,
+        )
+    except TasksInterrupted as interrupted:
+        outcomes = _finished(interrupted, [(n, k) for n in models for k in range(len(folds))])
     shape = (len(models), len(folds))
     dims = ("model", "fold")
     units = {"units": "bits per spike"} if one.null else {}
@@ -128,6 +141,25 @@ def cross_validate(
         coords={"model": list(models)},
         attrs={"seed": seed, "measure": one.name, "null": one.null or "the model's own"},
     )
+
+
+def _finished(
+    interrupted: TasksInterrupted, cells: Sequence[tuple[str, int]]
+) -> list[tuple[float, float, str]]:
+    """The cells (model, fold) that finished before Ctrl-C, and a warning that names the others."""
+    if len(interrupted.missing) == len(cells):
+        raise interrupted
+    missing: dict[str, list[int]] = {}
+    for number in interrupted.missing:
+        name, fold = cells[number]
+        missing.setdefault(name, []).append(fold)
+    warn(
+        f"cross_validate was interrupted with {len(cells) - len(interrupted.missing)} of "
+        f"{len(cells)} fits done: missing are the folds {missing}, which are NaN in the table. "
+        f"With the same int for rng, a call with these models and all folds gives their numbers.",
+        ConvergenceWarning,
+    )
+    return [_INTERRUPTED if o is None else o for o in interrupted.results]
 
 
 def _measure_for(
@@ -187,6 +219,8 @@ def _fit_and_score(task: tuple[Estimator, Split, int, Measure]) -> tuple[float, 
         warnings.simplefilter("ignore", ConvergenceWarning)
         fitted.fit(fold.train, rng=seed, progress=False)
     status = str(fitted.result_.attrs["status"])
+    if status.startswith("interrupted"):
+        raise KeyboardInterrupt  # the best so far of one fit is no match for the others
     values = [
         _value(fitted, seen, truth, fold.train, measure)
         for seen, truth in ((fold.test, fold.truth), (fold.train, fold.train))

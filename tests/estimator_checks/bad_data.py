@@ -17,7 +17,6 @@ from estimator_checks.tools import (
     raises,
     unit_dim,
 )
-from neurokit_sdr.core import schema
 from neurokit_sdr.core.errors import (
     SchemaError,
 )
@@ -41,8 +40,13 @@ def refused(estimator: Estimator, make_data: MakeData, data: Any, *says: str) ->
 
 def check_wrong_values_are_refused(estimator: Estimator, make_data: MakeData) -> None:
     data = example(make_data)
-    name = main_variable(data)
-    for wrong in (np.nan, np.inf, -np.inf, *([-1.0, 0.5] if kind_of(data) == "counts" else [])):
+    name = main_variable(estimator)
+    for wrong in (
+        np.nan,
+        np.inf,
+        -np.inf,
+        *([-1.0, 0.5] if kind_of(estimator).name == "counts" else []),
+    ):
         bad = data.assign({name: data[name].astype(float)}).copy(deep=True)
         bad[name].values.flat[3] = wrong
         refused(estimator, make_data, bad)
@@ -51,12 +55,12 @@ def check_wrong_values_are_refused(estimator: Estimator, make_data: MakeData) ->
 def check_empty_data_are_refused(estimator: Estimator, make_data: MakeData) -> None:
     data = example(make_data)
     refused(estimator, make_data, data.isel({type(estimator).tags.samples: slice(0)}))
-    refused(estimator, make_data, data.isel({unit_dim(data): slice(0)}))
+    refused(estimator, make_data, data.isel({unit_dim(estimator): slice(0)}))
 
 
 def check_silence_is_refused(estimator: Estimator, make_data: MakeData) -> None:
     data = example(make_data).copy(deep=True)
-    data[main_variable(data)].values[:] = 0
+    data[main_variable(estimator)].values[:] = 0
     with raises(SchemaError):
         fit(fresh(estimator), data)
     fit(estimator, example(make_data)).predict(data)  # of a fitted model it is a fair question
@@ -64,21 +68,21 @@ def check_silence_is_refused(estimator: Estimator, make_data: MakeData) -> None:
 
 def check_one_unit_is_refused_or_fitted(estimator: Estimator, make_data: MakeData) -> None:
     data = example(make_data)
-    data = data.isel({unit_dim(data): [0]})
+    data = data.isel({unit_dim(estimator): [0]})
     refusal = ""
     try:
         fit(fresh(estimator), data).predict(data)
     except SchemaError as error:
         refusal = str(error)
-    assert refusal == "" or ("unit" in refusal and "got 1" in refusal)
+    assert refusal == "" or (unit_dim(estimator) in refusal and "got 1" in refusal)
 
 
 def check_wrong_dims_are_refused(estimator: Estimator, make_data: MakeData) -> None:
     data = example(make_data)
-    name = main_variable(data)
+    name = main_variable(estimator)
     samples = type(estimator).tags.samples
     refused(estimator, make_data, data.rename({samples: "bin"}), samples)
-    unit = unit_dim(data)
+    unit = unit_dim(estimator)
     refused(estimator, make_data, data.rename({unit: "neuron"}), unit)
     refused(estimator, make_data, data.transpose(..., unit, samples), "rename or transpose")
     refused(estimator, make_data, data.expand_dims("extra"), "extra")
@@ -88,7 +92,7 @@ def check_wrong_dims_are_refused(estimator: Estimator, make_data: MakeData) -> N
 
 def check_wrong_types_are_refused(estimator: Estimator, make_data: MakeData) -> None:
     data = example(make_data)
-    name = main_variable(data)
+    name = main_variable(estimator)
     tree = xr.DataTree.from_dict({"/x": data})
     for wrong in (None, data[name], data[name].values, "counts.nc", data.to_dict(), 3, tree):
         refused(estimator, make_data, wrong, "Dataset")
@@ -97,11 +101,11 @@ def check_wrong_types_are_refused(estimator: Estimator, make_data: MakeData) -> 
 
 def check_missing_labels_are_refused(estimator: Estimator, make_data: MakeData) -> None:
     data = example(make_data)
-    for attr in schema.KINDS[kind_of(data)].attrs:
+    for attr in kind_of(estimator).attrs:
         refused(estimator, make_data, data.drop_attrs(deep=False), attr)
         for wrong in (0.0, -1.0, np.nan, np.inf, "fast", "0.02", [0.02]):
             refused(estimator, make_data, data.assign_attrs({attr: wrong}), attr)
-    unit = unit_dim(data)
+    unit = unit_dim(estimator)
     refused(estimator, make_data, data.drop_vars(unit), unit)
     units = data[unit].values.copy()
     units[1] = units[0]
@@ -110,9 +114,9 @@ def check_missing_labels_are_refused(estimator: Estimator, make_data: MakeData) 
 
 def check_missing_bins_may_not_be_all(estimator: Estimator, make_data: MakeData) -> None:
     data = example(make_data)
-    if "observed" not in schema.KINDS[kind_of(data)].variables:
+    if "observed" not in kind_of(estimator).variables:
         return
-    dims = data[main_variable(data)].dims[:-1]
+    dims = [d for d in data[main_variable(estimator)].dims if d != unit_dim(estimator)]
     shape = [data.sizes[d] for d in dims]
     refused(estimator, make_data, data.assign(observed=(dims, np.zeros(shape, bool))), "observed")
     fit(estimator, data.assign(observed=(dims, np.ones(shape, bool))))
@@ -121,7 +125,7 @@ def check_missing_bins_may_not_be_all(estimator: Estimator, make_data: MakeData)
 def check_other_units_are_refused(estimator: Estimator, make_data: MakeData) -> None:
     data = example(make_data)
     fit(estimator, data)
-    unit = unit_dim(data)
+    unit = unit_dim(estimator)
     order = np.arange(data.sizes[unit])
     names = [f"other {i}" for i in order]
     for other in (
@@ -133,7 +137,7 @@ def check_other_units_are_refused(estimator: Estimator, make_data: MakeData) -> 
         for call in (estimator.predict, estimator.score):
             with raises(SchemaError, unit):
                 call(other)
-    if "bin_size" in data.attrs:
+    if "bin_size" in kind_of(estimator).attrs:
         # Without a clock, which would tell by itself.
         wider = data.drop_vars(type(estimator).tags.samples, errors="ignore")
         with raises(SchemaError, "bin"):

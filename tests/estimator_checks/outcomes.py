@@ -8,6 +8,7 @@ import inspect
 import json
 import pickle
 import tempfile
+import unittest.mock
 from pathlib import Path
 from typing import Any
 
@@ -102,14 +103,23 @@ def check_threads_are_given_back(estimator: Estimator, make_data: MakeData) -> N
         with contextlib.suppress(NeurokitError):
             fit(fresh(estimator), data.isel({type(estimator).tags.samples: slice(0)}))
         assert blas_threads() == before
+        # Ctrl-C in the middle, which some keep for later and others let through.
+        with (
+            unittest.mock.patch("tqdm.auto.tqdm.update", side_effect=KeyboardInterrupt) as pressed,
+            contextlib.suppress(KeyboardInterrupt),
+        ):
+            fit(fresh(estimator), data)
+        assert pressed.called
+        assert blas_threads() == before
 
 
 def check_too_few_iterations_are_said(estimator: Estimator, make_data: MakeData) -> None:
     if "max_iter" not in estimator.get_params():
         return
     model = fresh(estimator).set_params(max_iter=1)
-    with pytest.warns(ConvergenceWarning, match="max_iter"):
+    with pytest.warns(ConvergenceWarning, match="max_iter") as caught:
         model.fit(example(make_data), rng=0, progress=False)
+    assert caught[0].filename == __file__, "it points at the line that called"
     assert "max_iter" in model.result_.attrs["status"]
     assert "raise" in model.result_.attrs["status"]
 

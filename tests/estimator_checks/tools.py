@@ -47,23 +47,19 @@ def example(make_data: MakeData, number: int = 0) -> xr.Dataset:
     return make_data(np.random.default_rng(number))
 
 
-def kind_of(data: xr.Dataset) -> str:
-    """The kind of the schema that a Dataset follows."""
-    for name, kind in schema.KINDS.items():
-        needed = {v for v, spec in kind.variables.items() if spec.required}
-        if needed and needed <= set(data.variables):
-            return name
-    raise AssertionError(f"make_data gives no kind of the schema: {schema.describe(data)}")
+def kind_of(estimator: Estimator) -> schema.Kind:
+    """The kind of the schema that an estimator takes."""
+    return schema.KINDS[type(estimator).tags.kind]
 
 
-def main_variable(data: xr.Dataset) -> str:
-    return next(iter(schema.KINDS[kind_of(data)].variables))
+def main_variable(estimator: Estimator) -> str:
+    """What is recorded: a kind names it first."""
+    return next(iter(kind_of(estimator).variables))
 
 
-def unit_dim(data: xr.Dataset) -> str:
+def unit_dim(estimator: Estimator) -> str:
     """The dimension of what is recorded, or of what is made of it."""
-    dims = data[main_variable(data)].dims
-    return "unit" if "unit" in dims else str(dims[-1])
+    return type(estimator).tags.features
 
 
 @contextlib.contextmanager

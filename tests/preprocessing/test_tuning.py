@@ -113,6 +113,14 @@ def test_bad_input_is_said(change, options, error, says):
         nks.estimate_tuning(spikes, trials_of(12).isel(change), **{**NAMES, **options})
 
 
+def test_stimuli_need_units():
+    spikes = nks.io.from_spike_times({"a": [0.1, 1.2]}, t_stop=24.0)
+    trials = trials_of(24)
+    trials["orientation"].attrs = {}
+    with pytest.raises(SchemaError, match=r"attrs\['units'\]"):
+        nks.estimate_tuning(spikes, trials, **NAMES)
+
+
 def test_trials_outside_the_recording_are_said():
     spikes = nks.io.from_spike_times({"a": [0.1, 1.2]}, t_stop=6.0)
     with pytest.raises(SchemaError, match="inside the recording"):

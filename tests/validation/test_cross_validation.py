@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import pickle
+import signal
+import unittest.mock
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import xarray as xr
 from scipy.stats import poisson
 
 import neurokit_sdr as nks
-from neurokit_sdr.core.errors import ParameterError, SchemaError
+from neurokit_sdr.core.errors import ConvergenceWarning, ParameterError, SchemaError
 from neurokit_sdr.core.parallel import limited_threads
 from neurokit_sdr.core.seeding import stream
 from neurokit_sdr.validation import (
@@ -154,6 +156,64 @@ def test_any_pair_of_datasets_is_a_fold(folds):
     by_hand = Split(folds[0].train.isel(trial=[0]), folds[0].test.isel(trial=[1]))
     table = cross_validate({"one": models()["S=1"]}, [by_hand], rng=0, progress=False)
     assert np.isfinite(table["score"].values).all()
+
+
+def press(*_) -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+class Stopped(nks.analysis.HMMGLM):
+    """Ctrl-C comes as one of the fits begins, or in it, which then keeps the best so far."""
+
+    begun = 0
+    last = 0
+    inside = False
+
+    def fit(self, data, **options):
+        """Fit, or not."""
+        Stopped.begun += 1
+        if Stopped.begun != Stopped.last:
+            return super().fit(data, **options)
+        if not Stopped.inside:
+            press()
+        with unittest.mock.patch("tqdm.auto.tqdm.update", press):
+            return super().fit(data, **options)
+
+
+def stopped(at: int, folds, monkeypatch, inside: bool = False) -> xr.Dataset:
+    monkeypatch.setattr(Stopped, "begun", 0)
+    monkeypatch.setattr(Stopped, "last", at)
+    monkeypatch.setattr(Stopped, "inside", inside)
+    given = {name: Stopped(**model.get_params()) for name, model in models().items()}
+    return cross_validate(given, folds, rng=3, progress=False)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize(
+    ("at", "missing"),
+    [(2, "'S=1': [1], 'S=2': [0, 1]"), (3, "'S=2': [0, 1]"), (4, "'S=2': [1]")],
+)
+def test_ctrl_c_keeps_the_fits_that_finished(at, missing, inside, folds, monkeypatch, tmp_path):
+    whole = cross_validate(models(), folds, rng=3, progress=False)
+    with pytest.warns(ConvergenceWarning) as caught:
+        table = stopped(at, folds, monkeypatch, inside)
+    text = str(caught[0].message)
+    assert f"interrupted with {at - 1} of 4 fits done" in text
+    assert missing in text
+    assert caught[0].filename == __file__
+    done = np.arange(4).reshape(2, 2) < at - 1
+    for name in ("score", "train_score"):
+        np.testing.assert_array_equal(table[name].values[done], whole[name].values[done])
+        assert np.isnan(table[name].values[~done]).all()
+    np.testing.assert_array_equal(table["status"].values[done], whole["status"].values[done])
+    assert set(table["status"].values[~done]) == {"interrupted"}
+    assert table.attrs == whole.attrs
+    table.to_netcdf(tmp_path / "table.nc", engine="h5netcdf")
+
+
+def test_ctrl_c_before_anything_finished_leaves_no_table(folds, monkeypatch):
+    with pytest.raises(KeyboardInterrupt, match="0 of 4"):
+        stopped(1, folds, monkeypatch)
 
 
 # -- one measure --------------------------------------------------------------------------------

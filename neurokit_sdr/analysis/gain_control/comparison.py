@@ -93,7 +93,8 @@ def compare_gain_models(
         Shape of the recurrent weights over preferred stimuli, as in :class:`RecurrentGainControl`.
         It is given, not inferred.
     n_folds
-        In so many groups sessions are held out in turn; 0 leaves that out, and so does one session.
+        In so many groups sessions are held out in turn; with 0, or one session, none are, and
+        ``held_out_r2`` is NaN.
     draws, tune, chains, target_accept
         Of NUTS, per chain.
     rng
@@ -160,7 +161,7 @@ def compare_gain_models(
     folds = tuple(np.sort(order[k::held]) for k in range(held))
     options = (folds, draws, tune, chains, float(target_accept))
     tasks = [
-        Task(n, observed, *options, int(stream(seed, "chains", n).integers(2**31 - 10_000)))
+        Task(n, observed, *options, int(stream(seed, "mechanism", n).integers(2**63)))
         for n in names
     ]
     fits = map_tasks(
@@ -171,6 +172,8 @@ def compare_gain_models(
         progress=progress,
     )
     table, posteriors = _table(names, fits, observed, data)
+    if n_sessions == 1:
+        table.attrs["reason"] += "; one session: nothing held out, and no word on other sessions"
     table.attrs |= {"seed": seed, "condition": str(other), "height": curve_height(tuning)}
     return xr.DataTree.from_dict({"/": table} | {f"/{m}": d for m, d in posteriors.items()})
 
@@ -297,9 +300,12 @@ def _held_out(task: Task, sampler: posterior.Sampler) -> float:
         hidden = observed._replace(seen=seen)
         sampler.give(hidden)
         draws = sampler.sample(
-            max(100, task.draws // 2), task.tune, min(2, task.chains), task.seed + 100 * (k + 1),
+            max(100, task.draws // 2),
+            task.tune,
+            min(2, task.chains),
+            int(stream(task.seed, "fold", k).integers(2**63)),
             task.target_accept,
-        )  # fmt: skip
+        )
         thinned = _thinned(draws, 200)
         mean = posterior.predictions(task.mechanism, hidden, thinned).mean.mean(axis=0)
         error += float(((observed.adapted - mean)[fold] ** 2).sum())

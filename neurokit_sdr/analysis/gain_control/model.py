@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -119,7 +118,7 @@ class RecurrentGainControl(Estimator):
     True
     """
 
-    tags = Tags(kind="tuning", samples="session")
+    tags = Tags(kind="tuning", samples="session", trials="")
     _allowed: ClassVar[dict[str, Any]] = {
         "gain_on": Options("drive", "total"),
         "decoder": Options("inverse", "identity"),
@@ -329,9 +328,7 @@ class RecurrentGainControl(Estimator):
             )
         check_probability(parameters["probability"].values)
         equations.check_stable(parameters["weight"].values)
-        named = json.loads(parameters.attrs.get("parameters", "{}"))
-        cls(**named)._check_params()
-        return cls._known(parameters, **named)
+        return cls._known(parameters, **cls._named(parameters))
 
     def equilibrium(self, probability: xr.DataArray) -> xr.Dataset:
         """The gains that a circuit settles at in an ensemble, and its responses.

@@ -15,6 +15,7 @@ import xarray as xr
 
 from neurokit_sdr.analysis.gain_control import rivals
 from neurokit_sdr.core.errors import MissingDependencyError
+from neurokit_sdr.core.seeding import stream
 
 #: Standard deviations of the priors of an effect: of its mean in the population, and of sessions
 #: around it. Responses are in units of the control curves' height.
@@ -103,7 +104,7 @@ class Sampler:
                 chains=chains,
                 cores=1,
                 step=self._step,
-                random_seed=[seed + c for c in range(chains)],
+                random_seed=[int(stream(seed, "chain", c).integers(2**31)) for c in range(chains)],
                 progressbar=False,
                 quiet=True,
                 compute_convergence_checks=False,

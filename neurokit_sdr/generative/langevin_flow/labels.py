@@ -106,3 +106,13 @@ def unlabel_physics(result: xr.Dataset, seconds: float) -> Physics:
         float(result["temperature"].values[0]),
     ]
     return Physics(*constants)
+
+
+def with_covariates_at_means(simulated: xr.Dataset, result: xr.Dataset) -> xr.Dataset:
+    """What was drawn from the prior, beside the covariates that it was drawn at."""
+    counted = simulated["count"]
+    means = result.get("covariate_mean", xr.DataArray([], dims="covariate"))
+    for name, mean in zip(means.coords.get("covariate", []), means, strict=False):
+        values = np.full(counted.shape[:-1], float(mean))
+        simulated[str(name.item())] = (counted.dims[:-1], values)
+    return simulated

@@ -6,9 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
@@ -25,12 +23,20 @@ from neurokit_sdr.generative.langevin_flow.labels import (
     in_order,
     label_physics,
     make_batch,
+    with_covariates_at_means,
 )
 from neurokit_sdr.generative.langevin_flow.landscape import check_has_potential, landscape
-from neurokit_sdr.generative.langevin_flow.network import LATENT_PATHS, Flow, Sizes, draw_prior
+from neurokit_sdr.generative.langevin_flow.network import (
+    LATENT_PATHS,
+    Flow,
+    Sizes,
+    in_single_precision,
+)
 from neurokit_sdr.generative.langevin_flow.predictions import (
     N_DRAWS,
     Said,
+    from_prior,
+    hidden_in_turn,
     mean_and_band,
     mean_path_is_better,
     on_mean_path,
@@ -470,16 +476,10 @@ class LangevinFlow(GradientModel, RateModel):
                 f"state that only recorded counts can set."
             )
         held_in = self.result_["held_in"].values.astype(bool)
-        shape = len(lengths), max(lengths)
-        inside = np.arange(max(lengths)) < np.array(lengths)[:, None]
-        covariates = np.zeros((*shape, self.result_.sizes.get("covariate", 0)), dtype=np.float32)
+        n_covariates = self.result_.sizes.get("covariate", 0)
         key = random_key(int(generator.integers(2**63)), "simulate")
-        log_rate, latent = draw_prior(
-            self._trained(), jnp.asarray(covariates), jnp.asarray(inside), key
-        )
-        with np.errstate(over="ignore"):  # refused by the caller
-            expected = in_order(np.exp(np.asarray(log_rate, dtype=np.float64)), held_in)
-        return expected, np.array(latent, dtype=np.float64)
+        expected, latent = from_prior(self._trained(), lengths, n_covariates, key)
+        return in_order(expected, held_in), latent
 
     def simulate(self, n_bins: int | Sequence[int], *, rng: RNG = None) -> xr.Dataset:
         """Simulate the population from the prior: the dynamics alone, without any recording.
@@ -504,15 +504,7 @@ class LangevinFlow(GradientModel, RateModel):
             If the decoder reads a recurrent state, which only recorded counts can set, ``n_bins``
             is no whole number of at least 1, nor a list of them, or the rates run away.
         """
-        simulated = super().simulate(n_bins, rng=rng)
-        dims = simulated["count"].dims[:-1]
-        means = self._check_fitted().get("covariate_mean", xr.DataArray([], dims="covariate"))
-        for name, mean in zip(means.coords.get("covariate", []), means, strict=False):
-            simulated[str(name.item())] = (
-                dims,
-                np.full(simulated["count"].shape[:-1], float(mean)),
-            )
-        return simulated
+        return with_covariates_at_means(super().simulate(n_bins, rng=rng), self._check_fitted())
 
     def score(self, data: xr.Dataset) -> float:
         """Return how well counts that the model did not read are predicted, in bits per spike.
@@ -544,12 +536,7 @@ class LangevinFlow(GradientModel, RateModel):
         part = stream(int(result.attrs["seed"]), "hidden").integers(
             N_HIDDEN, size=arrays.inputs.shape
         )
-        expected = np.zeros(arrays.inputs.shape)
-        for number in range(N_HIDDEN):
-            hidden = part == number
-            shown = np.where(hidden, 0, arrays.inputs * (N_HIDDEN / (N_HIDDEN - 1)))
-            rates = self._expected_count(arrays._replace(inputs=shown))
-            expected[hidden] = rates[:, : arrays.n_window][hidden]
+        expected = hidden_in_turn(arrays, part, N_HIDDEN, self._expected_count)
         scored = arrays.scored[:, : arrays.n_window, None]
         count = np.where(scored, arrays.inputs, np.nan)
         return bits_per_spike(expected, count)
@@ -561,8 +548,7 @@ class LangevinFlow(GradientModel, RateModel):
         return VARIANTS[self.variant]
 
     def _sizes(self, held_in: np.ndarray, n_covariates: int) -> Sizes:
-        n_inputs, n_outputs = int(held_in.sum()), held_in.size
-        return Sizes(n_inputs, n_outputs, n_covariates, self.n_latents, self.n_hidden)
+        return Sizes(int(held_in.sum()), held_in.size, n_covariates, self.n_latents, self.n_hidden)
 
     def _network(self, sizes: Sizes, key: jax.Array, log_mean: np.ndarray) -> Any:
         network = self._variant.network(
@@ -573,10 +559,7 @@ class LangevinFlow(GradientModel, RateModel):
             time_step=self.time_step,
             dropout=self.dropout,
         )
-        # Where JAX keeps 64 bits the draws have them, too; a rate needs no more than 32.
-        return jax.tree.map(
-            lambda w: w.astype(jnp.float32) if eqx.is_inexact_array(w) else w, network
-        )
+        return in_single_precision(network)
 
     def _template(self, result: xr.Dataset) -> Any:
         held_in = result["held_in"].values.astype(bool)

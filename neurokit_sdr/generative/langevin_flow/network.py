@@ -434,3 +434,8 @@ def make_trials(batch: dict[str, jax.Array], n_inputs: int) -> Trials:
     inputs = jnp.where(observed[:, :, None], batch["counts"][:, :, :n_inputs], 0.0)
     covariates = jnp.where(inside[:, :, None], batch["covariates"], 0.0)
     return Trials(inputs, observed, window, inside, covariates)
+
+
+def in_single_precision(network: Any) -> Any:
+    """The network with weights of 32 bits: where JAX keeps 64 the draws have them, too."""
+    return jax.tree.map(lambda w: w.astype(jnp.float32) if eqx.is_inexact_array(w) else w, network)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +12,8 @@ import numpy as np
 
 from neurokit_sdr.generative.gradient_model import chunks
 from neurokit_sdr.generative.langevin_flow.labels import contents
-from neurokit_sdr.generative.langevin_flow.network import make_trials, run
+from neurokit_sdr.generative.langevin_flow.network import draw_prior, make_trials, run
+from neurokit_sdr.generative.rates.arrays import Arrays
 
 #: Draws from the posterior behind a prediction and its band, which holds the central 95 %.
 N_DRAWS, BAND = 32, (0.025, 0.975)
@@ -105,3 +106,29 @@ def mean_path_is_better(
     count = batch["counts"][scored]
     gain = count * np.log((means + 1e-9) / (blurred + 1e-9)) - (means - blurred)
     return bool(gain.sum() > 0)
+
+
+def from_prior(
+    network: Any, lengths: Sequence[int], n_covariates: int, key: jax.Array
+) -> tuple[np.ndarray, np.ndarray]:
+    """Expected counts (trial, bin, unit) and latents of trials drawn from the dynamics alone."""
+    longest = max(lengths)
+    inside = np.arange(longest) < np.array(lengths)[:, None]
+    covariates = np.zeros((len(lengths), longest, n_covariates), dtype=np.float32)
+    log_rate, latent = draw_prior(network, jnp.asarray(covariates), jnp.asarray(inside), key)
+    with np.errstate(over="ignore"):  # refused by the caller
+        expected = np.exp(np.asarray(log_rate, dtype=np.float64))
+    return expected, np.array(latent, dtype=np.float64)
+
+
+def hidden_in_turn(
+    arrays: Arrays, part: np.ndarray, n_parts: int, predict: Callable[[Arrays], np.ndarray]
+) -> np.ndarray:
+    """Expected counts of each part of the counts where that part was hidden from the network."""
+    expected = np.zeros(arrays.inputs.shape)
+    for number in range(n_parts):
+        hidden = part == number
+        shown = np.where(hidden, 0, arrays.inputs * (n_parts / (n_parts - 1)))
+        rates = predict(arrays._replace(inputs=shown))
+        expected[hidden] = rates[:, : arrays.n_window][hidden]
+    return expected

@@ -11,8 +11,8 @@ import xarray as xr
 
 from neurokit_sdr.core import results
 from neurokit_sdr.core.arguments import Interval, OneOrSeveral, Options, check_whole
-from neurokit_sdr.core.errors import ConvergenceWarning, ParameterError, SchemaError, warn
-from neurokit_sdr.core.estimator import Estimator
+from neurokit_sdr.core.errors import ParameterError, SchemaError
+from neurokit_sdr.core.estimator import Estimator, Tags
 from neurokit_sdr.core.schema import describe
 from neurokit_sdr.core.seeding import RNG, resolve_seed, stream
 from neurokit_sdr.sdr.frames import (
@@ -173,6 +173,7 @@ class Sparsey(Estimator):
     True
     """
 
+    tags = Tags(kind="patterns", features="cell", trials="item")
     _allowed: ClassVar[dict[str, Interval | Options | OneOrSeveral]] = {
         "n_modules": Interval(int, 1),
         "n_units": Interval(int, 2, 32767),
@@ -513,17 +514,7 @@ class Sparsey(Estimator):
             raise SchemaError(f"Expected {labels.LIKE_RESULT}, got none of {', '.join(missing)}.")
         wiring, rule = model._wiring(parameters), make_rule(model.get_params())
         labels.check_layout(parameters, wiring, rule, model.signals)
-        model.result_ = results.stamp(
-            parameters,
-            estimator=cls,
-            parameters=model.get_params(),
-            seed=int(parameters.attrs.get("seed", 0)),
-            status=str(parameters.attrs.get("status", results.KNOWN)),
-            fingerprint=str(
-                parameters.attrs.get("input_fingerprint", results.fingerprint(parameters))
-            ),
-        )
-        return model
+        return cls._known(parameters, **model.get_params())
 
     # -- what the calls share
 
@@ -571,16 +562,9 @@ class Sparsey(Estimator):
         status = f"stored {clock} frames"
         if done < n_frames:
             status = f"interrupted: stored {done} of {n_frames} frames"
-            warn(f"Sparsey: {status}", ConvergenceWarning)
-        self.result_ = results.stamp(
-            result,
-            estimator=type(self),
-            parameters=self.get_params(),
-            seed=seed,
-            status=status,
-            fingerprint=fingerprint,
+        return self._finish(
+            result, seed=seed, status=status, fingerprint=fingerprint, ended_well=done == n_frames
         )
-        return self
 
     def _recognise(self, frames: Frames, driven: np.ndarray | None = None) -> Codes:
         return recognise(self._stored(), frames, driven, **self._choice())

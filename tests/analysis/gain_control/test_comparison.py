@@ -65,11 +65,13 @@ def test_the_same_seed_gives_the_same_draws(gain_and_offset):
     np.testing.assert_array_equal(again["gain"]["log_gain"], compared["gain"]["log_gain"])
 
 
-def test_noise_alone_is_undecided():
-    data = nks.analysis.simulate_gain_sessions("gain", 2, depth=0, session_sd=0, rng=3, **SMALL)
-    compared = compare(data, mechanisms=["gain"], rng=0)
+def test_noise_alone_is_undecided_and_one_session_is_said():
+    data = nks.analysis.simulate_gain_sessions("gain", 1, depth=0, session_sd=0, rng=3, **SMALL)
+    compared = compare(data, mechanisms=["gain"], rng=0, n_folds=2)
     assert compared.attrs["verdict"] == "undecided"
     assert "no change" in compared.attrs["reason"]
+    assert "one session" in compared.attrs["reason"]
+    assert np.isnan(compared["held_out_r2"]).all()
 
 
 def test_without_pymc_the_extra_is_named(monkeypatch):

@@ -42,7 +42,7 @@ class MeanRate(Estimator):
     ('time', 'unit')
     """
 
-    tags = Tags(kind="counts", samples="time", features="unit")
+    tags = Tags(kind="counts", samples="time", features="unit", ordered=False)
     _allowed: ClassVar[dict[str, Constraint]] = {
         "pseudo_count": Interval(float, 0, open_low=True),
     }
