@@ -17,7 +17,9 @@ from neurokit_sdr.analysis.biclustering.smoother import (
     about_latent,
     draw_information,
     draw_latent,
-    draw_path,
+    law_of_paths,
+    log_density_of_path,
+    path_of,
 )
 from neurokit_sdr.analysis.biclustering.states import (
     draw_dynamics,
@@ -166,16 +168,17 @@ def dense_gaussian(at: Parameters, pull, precision):
 def test_paths_have_the_mean_and_covariance_of_the_dense_gaussian(case):
     at, data, rng = case
     pull, precision = about_latent(at, draw_information(data, at, rng))
-    rest = (at.dynamics, at.noise, at.state, STARTS, PRIOR.first_sd)
+    law = law_of_paths(pull, precision, at.dynamics, at.noise, at.state, STARTS, PRIOR.first_sd)
     mean, covariance = dense_gaussian(at, pull, precision)
-    found = draw_path(pull, precision, *rest, np.zeros(pull.shape))
+    found = path_of(law, np.zeros(pull.shape))
     np.testing.assert_allclose(found, mean, atol=1e-8)
     # A draw is the mean and a linear map of the normal variates: its columns, one by one.
-    columns = []
-    for unit in np.eye(pull.size):
-        columns.append(draw_path(pull, precision, *rest, unit.reshape(pull.shape)) - found)
+    columns = [path_of(law, unit.reshape(pull.shape)) - found for unit in np.eye(pull.size)]
     root = np.array(columns).reshape(pull.size, -1)
     np.testing.assert_allclose(root.T @ root, covariance, atol=1e-8)
+    path = path_of(law, rng.standard_normal(pull.shape))
+    density = multivariate_normal.logpdf(path.ravel(), mean.ravel(), covariance)
+    np.testing.assert_allclose(log_density_of_path(law, path), density, rtol=1e-8)
 
 
 def test_information_is_the_sum_over_neurons(case):

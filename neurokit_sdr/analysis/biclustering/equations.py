@@ -74,6 +74,8 @@ class Priors(NamedTuple):
         :math:`a`, and :math:`m`: as many bins as the prior of :math:`[A_s\\, b_s]` counts for.
     alpha, gamma, kappa
         Of the sticky hierarchical Dirichlet process.
+    concentration, success
+        :math:`g` and :math:`\\rho` of the mixture of finite mixtures of neurons.
     """
 
     n_factors: int = 2
@@ -90,6 +92,8 @@ class Priors(NamedTuple):
     alpha: float = 5.0
     gamma: float = 5.0
     kappa: float = 10.0
+    concentration: float = 1.0
+    success: float = 0.2
 
 
 class Parameters(NamedTuple):

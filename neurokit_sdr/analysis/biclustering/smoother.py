@@ -49,12 +49,11 @@ def draw_latent(
     data: Counts, at: Parameters, information: Information, prior: Priors, rng: np.random.Generator
 ) -> Parameters:
     """Draw the trajectories of all clusters from their joint conditional."""
-    pull, precision = about_latent(at, information)
-    path = draw_path(
-        pull, precision, at.dynamics, at.noise, at.state, data.starts, prior.first_sd,
-        rng.standard_normal(pull.shape),
-    )  # fmt: skip
-    return at._replace(latent=path.reshape(at.latent.shape))
+    law = law_of_paths(
+        *about_latent(at, information), at.dynamics, at.noise, at.state, data.starts, prior.first_sd
+    )
+    normal = rng.standard_normal(law.centre.shape)
+    return at._replace(latent=path_of(law, normal).reshape(at.latent.shape))
 
 
 def about_latent(at: Parameters, information: Information) -> tuple[np.ndarray, np.ndarray]:
@@ -73,7 +72,28 @@ def about_latent(at: Parameters, information: Information) -> tuple[np.ndarray, 
     return pull.reshape(n_bins, -1), precision
 
 
-def draw_path(
+class PathLaw(NamedTuple):
+    """A Gaussian law of paths by its Cholesky factor: a draw solves L' x = centre + normal.
+
+    Attributes
+    ----------
+    factor
+        Blocks on the diagonal of L, shape (time, k, k); what is above their diagonals is void.
+    onward
+        Blocks of L' beside them, negated, shape (time, k, k); void where a trial ends.
+    centre
+        Shape (time, k).
+    starts
+        First bin of each trial, and the number of bins last.
+    """
+
+    factor: np.ndarray
+    onward: np.ndarray
+    centre: np.ndarray
+    starts: np.ndarray
+
+
+def law_of_paths(
     pull: np.ndarray,
     precision: np.ndarray,
     dynamics: np.ndarray,
@@ -81,9 +101,8 @@ def draw_path(
     state: np.ndarray,
     starts: np.ndarray,
     first_sd: float,
-    normal: np.ndarray,
-) -> np.ndarray:
-    """Return the draw that belongs to standard normal variates; of zeros, the mean.
+) -> PathLaw:
+    """Return the law of paths given what is known of each bin.
 
     Parameters
     ----------
@@ -91,8 +110,6 @@ def draw_path(
         As from :func:`about_latent`.
     dynamics, noise, state, starts, first_sd
         See :mod:`~neurokit_sdr.analysis.biclustering.equations`.
-    normal
-        Shape (time, k).
     """
     inverse = np.linalg.inv(noise)
     turn, shift = dynamics[:, :, :-1], dynamics[:, :, -1]
@@ -100,21 +117,36 @@ def draw_path(
     through = back @ turn
     arriving = np.einsum("sij,sj->si", inverse, shift)
     leaving = -np.einsum("sij,sj->si", back, shift)
-    return _draw_path(
+    factor = np.empty((*pull.shape, pull.shape[1]))
+    onward = np.empty_like(factor)
+    centre = np.empty_like(pull)
+    _factorise(
         np.ascontiguousarray(pull), precision, inverse, back, through, arriving, leaving, state,
-        starts, first_sd**-2, np.ascontiguousarray(normal),
+        starts, first_sd**-2, factor, onward, centre,
     )  # fmt: skip
+    return PathLaw(factor, onward, centre, starts)
+
+
+def path_of(law: PathLaw, normal: np.ndarray) -> np.ndarray:
+    """Return the path (time, k) of standard normal variates; of zeros, the mean."""
+    path = law.centre + normal
+    _solve_back(law.factor, law.onward, law.starts, path)
+    return path
+
+
+def log_density_of_path(law: PathLaw, path: np.ndarray) -> float:
+    """Log density of a path (time, k)."""
+    return float(_log_density(law.factor, law.onward, law.centre, law.starts, path))
 
 
 @numba.njit(cache=True, nogil=True)
-def _draw_path(
-    pull, precision, inverse, back, through, arriving, leaving, state, starts, first, normal
-):
-    n_bins, k = pull.shape
+def _factorise(
+    pull, precision, inverse, back, through, arriving, leaving, state, starts, first,
+    factor, onward, path,
+):  # fmt: skip
+    """Fill the Cholesky factor of the precision, and what forward substitution makes of pull."""
+    k = pull.shape[1]
     n_blocks, width = precision.shape[1], precision.shape[2]
-    factor = np.empty((n_bins, k, k))  # lower triangles of the Cholesky factor
-    onward = np.empty((n_bins, k, k))  # L^-1 A' Q^-1: the factor's band, transposed and negated
-    path = np.empty((n_bins, k))
     for trial in range(starts.size - 1):
         begin, end = starts[trial], starts[trial + 1]
         for t in range(begin, end):
@@ -167,19 +199,41 @@ def _draw_path(
                     scale = 1.0 / block[i, i]
                     for j in range(k):
                         band[i, j] *= scale
-        for t in range(end - 1, begin - 1, -1):
+
+
+@numba.njit(cache=True, nogil=True)
+def _solve_back(factor, onward, starts, path):
+    """Solve in place, from the last bin of a trial to its first."""
+    k = path.shape[1]
+    for trial in range(starts.size - 1):
+        for t in range(starts[trial + 1] - 1, starts[trial] - 1, -1):
             block = factor[t]
             x = path[t]
-            for i in range(k):
-                x[i] += normal[t, i]
-                if t + 1 < end:
+            if t + 1 < starts[trial + 1]:
+                for i in range(k):
                     for j in range(k):
                         x[i] += onward[t, i, j] * path[t + 1, j]
             for i in range(k - 1, -1, -1):
                 x[i] /= block[i, i]
                 for j in range(i):
                     x[j] -= block[i, j] * x[i]
-    return path
+
+
+@numba.njit(cache=True, nogil=True)
+def _log_density(factor, onward, centre, starts, path):
+    n_bins, k = path.shape
+    total = -0.5 * n_bins * k * np.log(2 * np.pi)
+    for trial in range(starts.size - 1):
+        for t in range(starts[trial], starts[trial + 1]):
+            for i in range(k):
+                normal = -centre[t, i]
+                for j in range(i, k):
+                    normal += factor[t, j, i] * path[t, j]
+                if t + 1 < starts[trial + 1]:
+                    for j in range(k):
+                        normal -= onward[t, i, j] * path[t + 1, j]
+                total += np.log(factor[t, i, i]) - 0.5 * normal * normal
+    return total
 
 
 @numba.njit(cache=True, nogil=True)

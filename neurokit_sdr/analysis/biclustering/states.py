@@ -169,8 +169,8 @@ def regress(path: np.ndarray, state: np.ndarray, starts: np.ndarray, prior: Prio
     scale = prior.noise_scale * np.eye(k) + centre @ own @ centre.T + sums[:, k + 1 :, k + 1 :]
     scale = scale - mean @ np.swapaxes(cross, 1, 2)
     scale = (scale + np.swapaxes(scale, 1, 2)) / 2
-    df = k + prior.noise_df + np.bincount(state[later], minlength=prior.n_states)
-    return Regression(mean, precision, scale, df)
+    count = np.bincount(state[later], minlength=prior.n_states)
+    return Regression(mean, precision, scale, k + prior.noise_df + count)
 
 
 def draw_dynamics(
@@ -194,7 +194,7 @@ def draw_regression(law: Regression, rng: np.random.Generator) -> tuple[np.ndarr
     root = np.swapaxes(np.linalg.solve(triangle, np.swapaxes(lower, 1, 2)), 1, 2)
     noise = root @ np.swapaxes(root, 1, 2)
     columns = np.linalg.cholesky(law.precision)
-    normal = rng.standard_normal((n_states, k, k + 1))
+    normal = rng.standard_normal(law.mean.shape)
     spread = np.swapaxes(
         np.linalg.solve(np.swapaxes(columns, 1, 2), np.swapaxes(normal, 1, 2)), 1, 2
     )

@@ -22,17 +22,14 @@ checkpoints, several devices, and answers where numbers blow up::
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
-from neurokit_sdr.core import results
+from neurokit_sdr.core import interrupts, results
 from neurokit_sdr.core.arguments import Options, check
 from neurokit_sdr.core.checkpoint import Checkpoint
 from neurokit_sdr.core.errors import ParameterError, TrainingError
@@ -147,7 +144,8 @@ def train(
         validation = None
     failure = None
     with (
-        _interrupts() as interrupts,
+        # An exception in a step would lose the arrays that the step was given to change.
+        interrupts.collected() as asked,
         progress_bar(settings.n_epochs, description, progress) as bar,
     ):
         run = Run(model, loss, data, validation, settings, seed, saved.read())
@@ -156,7 +154,7 @@ def train(
         saving = _Saving(saved)
         pace = 1
         while state.epoch < settings.n_epochs and not state.out_of_patience(settings):
-            if interrupts or failure is not None:
+            if asked or failure is not None:
                 break
             begin, first = time.perf_counter(), state.step
             failure = run.advance(min(pace, run.n_steps - first))
@@ -166,13 +164,13 @@ def train(
                 pace = max(1, int(taken * CALL_SECONDS / seconds))
             elif taken == pace < run.n_steps:
                 pace *= 2
-            if failure is None and not interrupts and state.step == run.n_steps:
+            if failure is None and not asked and state.step == run.n_steps:
                 failure = run.finish_epoch()
                 bar.set_postfix_str(state.summary(), refresh=False)
                 bar.update()
             if failure is None:
                 saving.maybe(run)
-        interrupted = bool(interrupts)
+        interrupted = bool(asked)
         if failure is None:
             saving.now(run)
     if failure is not None and run.best is None:
@@ -224,32 +222,6 @@ class _Saving:
         self.saved.write(run.to_arrays())
         self.written = time.perf_counter()
         self.wait = max(SAVE_SECONDS, 20 * (self.written - begin))
-
-
-@contextmanager
-def _interrupts() -> Iterator[list[int]]:
-    """Collect Ctrl-C in a list, which is true once it came; a second one ends everything.
-
-    An exception in the middle of a step would lose the arrays that the step was given to change.
-    """
-    asked: list[int] = []
-
-    def remember(number: int, frame: Any) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-
-    ours = (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )
-    if ours:
-        signal.signal(signal.SIGINT, remember)
-    try:
-        yield asked
-    finally:
-        if ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _check(settings: Settings, data: Data, validation: Data | None) -> None:
