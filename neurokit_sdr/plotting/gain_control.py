@@ -112,12 +112,13 @@ def response_flatness(effects: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     hint = "pass what nks.analysis.response_flatness returns"
     values = require(effects, "mean_response", [("session", "unit", "case")], hint)
     ax = new_axes(ax, 3.6, 2.8)
-    x = effects["preferred"].values if "preferred" in effects.coords else values["unit"].values
+    by_stimulus = "preferred" in effects.coords
+    x = effects["preferred"].values if by_stimulus else values["unit"].values
     order = np.argsort(x)
     for color, case in zip(state_colors(3), values["case"].values, strict=True):
         ax.plot(x[order], values.sel(case=case).mean("session").values[order], color=color,
                 label=str(case))  # fmt: skip
-    ax.set_xlabel("preferred stimulus")
+    ax.set_xlabel(label(effects["preferred"], "preferred stimulus") if by_stimulus else "unit")
     ax.set_ylabel("mean response")
     ax.set_ylim(bottom=min(0, float(values.min())))
     ax.legend()
@@ -193,7 +194,8 @@ def adaptation_time_course(effects: xr.Dataset, *, ax: Axes | None = None) -> Ax
     time, phase = progress["time"].values, effects["phase"].values
     for color, name in zip(state_colors(2), half["phase_name"].values, strict=True):
         shown = phase == name
-        text = f"{name}, half in {float(half.sel(phase_name=name)):.0f}"
+        frames = float(half.sel(phase_name=name))
+        text = f"{name}, half {'not reached' if np.isnan(frames) else f'in {frames:.0f}'}"
         ax.plot(time[shown], progress.values[shown], color=color, label=text)
     for level in (0, 1):
         ax.axhline(level, color="0.5", linewidth=0.8, linestyle=":")
@@ -290,5 +292,5 @@ def gain_predictive(
         ax.plot(x, part["response_mean"].values * height, color=color)
         ax.plot(x, both.isel(unit=u, condition=names.index(adapted)), "k.", markersize=3)
     flat[0].set_ylabel("response")
-    flat[-1].set_xlabel("stimulus")
+    flat[-1].set_xlabel(label(measured["stimulus"], "stimulus"))
     return flat

@@ -45,6 +45,7 @@ def test_flatness_and_correlations(data):
     for line, case in zip(ax.lines, ("control", "unadapted", "adapted"), strict=True):
         np.testing.assert_allclose(line.get_ydata(), mean.sel(case=case))
         assert line.get_label() == case
+    assert ax.get_xlabel() == "preferred stimulus (deg)"
     effects = nks.analysis.decorrelation(data)
     axes = nks.plotting.response_covariance(effects)
     shown = axes[2].images[0].get_array()
@@ -62,6 +63,8 @@ def test_cost_and_time_course():
     ax = nks.plotting.adaptation_time_course(course)
     np.testing.assert_allclose(ax.lines[0].get_ydata(), course["progress"][:50])
     np.testing.assert_allclose(ax.lines[1].get_ydata(), course["progress"][50:])
+    texts = [t.get_text() for t in ax.get_legend().get_texts()]
+    assert texts == ["adaptation, half not reached", "recovery, half not reached"]
 
 
 def compared(data) -> xr.DataTree:

@@ -144,8 +144,14 @@ def response_flatness(data: xr.Dataset, *, control: Any = None, adapted: Any = N
         },
         coords={"case": ["control", "unadapted", "adapted"]},
     )
+    return out.assign_coords(_labels(data, tuning))
+
+
+def _labels(data: xr.Dataset, tuning: Tuning) -> dict[str, Any]:
+    """The data's sessions and units, and what each unit prefers, in the stimulus' units."""
     known = {d: data[d].values for d in ("session", "unit") if d in data.coords}
-    return out.assign_coords(known).assign_coords(preferred=("unit", tuning.preferred))
+    units = str(data["stimulus"].attrs.get("units", "1"))
+    return known | {"preferred": ("unit", tuning.preferred, {"units": units})}
 
 
 def _cases(tuning: Tuning, c: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -196,8 +202,7 @@ def decorrelation(data: xr.Dataset, *, control: Any = None, adapted: Any = None)
         },
         coords={"case": ["control", "unadapted", "adapted"]},
     )
-    known = {d: data[d].values for d in ("session", "unit") if d in data.coords}
-    return out.assign_coords(known).assign_coords(preferred=("unit", tuning.preferred))
+    return out.assign_coords(_labels(data, tuning))
 
 
 def fidelity_and_cost(model: RecurrentGainControl, probability: xr.DataArray) -> xr.Dataset:
@@ -289,8 +294,8 @@ def adaptation_time_course(
     xarray.Dataset
         ``gain(time, unit)``, mean over streams; ``progress(time)``, projection of the gains on the
         way from 1 (0) to the equilibrium (1); ``phase(time)``, ``"adaptation"`` or
-        ``"recovery"``; ``half_time(phase_name)``, frames until half of the way is gone (NaN if
-        never). ``time`` counts stimuli.
+        ``"recovery"``; ``half_time(phase_name)``, frames until half of the way is gone, from
+        where the phase began to where it leads (NaN if it never is). ``time`` counts stimuli.
     """
     check_whole("n_frames", n_frames, 2)
     check_whole("n_repeats", n_repeats, 1)
@@ -311,10 +316,9 @@ def adaptation_time_course(
     gain = total / n_repeats
     progress = (gain - 1) @ target / (target @ target)
     phases = np.repeat(["adaptation", "recovery"], n_frames)
-    halves = []
-    for part, start, end in ((progress[:n_frames], 0.0, 1.0), (progress[n_frames:], 1.0, 0.0)):
-        gone = (part - start) / (end - start) >= 0.5
-        halves.append(float(np.argmax(gone)) if gone.any() else np.nan)
+    reached = progress[n_frames - 1]
+    past_half = progress[:n_frames] >= 0.5, progress[n_frames:] / reached <= 0.5
+    halves = [float(np.argmax(past)) if past.any() else np.nan for past in past_half]
     return xr.Dataset(
         {
             "gain": (("time", "unit"), gain, {"units": "1"}),

@@ -161,6 +161,17 @@ def test_gains_adapt_and_go_back(seed):
     assert found["phase"].values[[0, -1]].tolist() == ["adaptation", "recovery"]
 
 
+def test_half_of_the_way_back_counts_from_where_the_gains_had_come_to():
+    """In 50 frames they go a quarter of the way: below half of it, and not yet half way back."""
+    model = circuit()
+    p = nks.analysis.adaptor_ensemble(model.result_["stimulus"], probability=0.5)
+    found = nks.analysis.adaptation_time_course(model, p, n_frames=50, n_repeats=2, rng=0)
+    progress = found["progress"].values
+    assert progress[49] < 0.5
+    assert progress[50:].min() > progress[49] / 2
+    assert np.isnan(found["half_time"]).all()
+
+
 def test_bad_calls_are_said():
     data = population()
     with pytest.raises(ParameterError, match="adaptor"):
