@@ -55,4 +55,4 @@ def exp(x):
     p = p * r + 0.5
     p = p * r + 1.0
     p = p * r + 1.0
-    return p * _bits_to_float((_float_to_bits(shifted) + 1023) << 52)  # type: ignore[call-arg]
+    return p * _bits_to_float((_float_to_bits(shifted) + 1023) << 52)  # type: ignore[call-arg, unused-ignore]

@@ -77,7 +77,7 @@ def covered_tail(
     if not fits(n, marked, drawn, theta):
         return _each(exact.covered_tail, n, marked, drawn, times, theta)
     out = np.empty((3, n.size))
-    kernel.covered_tails(*(_flat(c, np.int64) for c in (n, marked, drawn, times, theta)), out)  # type: ignore[call-arg]
+    kernel.covered_tails(*(_flat(c, np.int64) for c in (n, marked, drawn, times, theta)), out)  # type: ignore[call-arg, unused-ignore]
     return Tail(*out.reshape(3, *n.shape))
 
 
