@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from neurokit_sdr.engines.chains import chain
 
 M, K, A, B = 1.0, 0.5, 4.0, 3.0
 
@@ -84,9 +87,17 @@ class Disturbed:
             flag.touch()
             if self.everyone:
                 os.killpg(os.getpgrp(), self.which)
+                self._wait_until_heard()
             else:
                 os.kill(os.getpid(), self.which)
         return {**moved._asdict(), "number": state["number"], "n": state["n"] + 1}
+
+    def _wait_until_heard(self) -> None:
+        """Else the chain could be at its end before it next asks whether it should stop."""
+        deadline = time.monotonic() + 60
+        while not (Path(self.folder) / "heard").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(chain.BEAT_SECONDS)
 
 
 def numbered_states(n_chains: int) -> list[dict]:
@@ -98,11 +109,18 @@ def main() -> None:
     import sys
 
     from neurokit_sdr.core.parallel import limited_threads
-    from neurokit_sdr.engines.chains import chain
     from neurokit_sdr.engines.chains.run import run_chains
+    from neurokit_sdr.engines.chains.signals import Signals
 
     folder, checkpoint, which, everyone, out = sys.argv[1:]
-    chain.SAVE_SECONDS = chain.BEAT_SECONDS = 0.0
+    chain.SAVE_SECONDS = chain.SAVE_TIMES = chain.BEAT_SECONDS = 0.0
+    stop = Signals.stop
+
+    def stop_and_say_so(signals: Signals) -> None:
+        stop(signals)
+        (Path(folder) / "heard").touch()
+
+    Signals.stop = stop_and_say_so
     disturbed = Disturbed(folder, getattr(signal, which), everyone == "everyone")
     with limited_threads(2 if everyone == "everyone" else 1):
         draws = run_chains(

@@ -17,8 +17,9 @@ from neurokit_sdr.core.seeding import stream
 from neurokit_sdr.engines.chains import states
 from neurokit_sdr.engines.chains.signals import Signals
 
-#: A checkpoint is written after this many s of work, or 20 times what the last one took.
+#: A checkpoint is written after this many s of work, or so many times what the last one took.
 SAVE_SECONDS = 5.0
+SAVE_TIMES = 20.0
 
 #: How often, in s, a chain says how far it is and looks whether it should stop.
 BEAT_SECONDS = 0.1
@@ -199,7 +200,7 @@ class _SavedChain:
             }
         )
         self._written = time.monotonic()
-        self._wait = max(SAVE_SECONDS, 20 * (self._written - begin))
+        self._wait = max(SAVE_SECONDS, SAVE_TIMES * (self._written - begin))
 
 
 def head_path(folder: Path, number: int) -> Path:
