@@ -79,8 +79,10 @@ class Disturbed:
     which: int
     everyone: bool = False
     at: int = 300
+    pause: float = 0.0
 
     def __call__(self, state: dict, rng: np.random.Generator) -> dict:
+        time.sleep(self.pause)
         moved = sweep(State(state["mean"], state["variance"]), rng)
         flag = Path(self.folder) / "sent"
         if state["number"] == 1 and state["n"] == self.at and not flag.exists():
@@ -105,7 +107,10 @@ def numbered_states(n_chains: int) -> list[dict]:
 
 
 def main() -> None:
-    """Run disturbed chains that save at every beat: ``folder checkpoint signal everyone out``."""
+    """Run disturbed chains that save at every beat: ``folder checkpoint signal everyone out``.
+
+    A sweep takes a millisecond, so that there are beats before the signal.
+    """
     import sys
 
     from neurokit_sdr.core.parallel import limited_threads
@@ -113,7 +118,8 @@ def main() -> None:
     from neurokit_sdr.engines.chains.signals import Signals
 
     folder, checkpoint, which, everyone, out = sys.argv[1:]
-    chain.SAVE_SECONDS = chain.SAVE_TIMES = chain.BEAT_SECONDS = 0.0
+    chain.SAVE_SECONDS = chain.SAVE_TIMES = 0.0
+    chain.BEAT_SECONDS = 0.02
     stop = Signals.stop
 
     def stop_and_say_so(signals: Signals) -> None:
@@ -121,7 +127,7 @@ def main() -> None:
         (Path(folder) / "heard").touch()
 
     Signals.stop = stop_and_say_so
-    disturbed = Disturbed(folder, getattr(signal, which), everyone == "everyone")
+    disturbed = Disturbed(folder, getattr(signal, which), everyone == "everyone", pause=1e-3)
     with limited_threads(2 if everyone == "everyone" else 1):
         draws = run_chains(
             disturbed, numbered_states(2), 1000, seed=3, checkpoint=checkpoint, progress=False
